@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest: disks that belong together, and what is known of the machine they are for.
+
+Touches nothing. A bare file has no machine: bus, board and firmware are unknown then, which never blocks.
+"""
+
+from dataclasses import dataclass
+
+from unxen.model.disk import Disk
+from unxen.model.ids import Bus, Firmware, MachineType
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a platform's definition says of the hardware; `offered` are the buses it could give the disk."""
+
+    bus: Bus = Bus.UNKNOWN
+    board: MachineType = MachineType.UNKNOWN
+    firmware: Firmware = Firmware.UNKNOWN
+    offered: tuple[Bus, ...] = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
+    xen_leftovers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A VM of a platform, or the disks given by hand; `target` is what the user typed."""
+
+    target: tuple[str, ...]
+    disks: tuple[Disk, ...]
+    machine: Machine = Machine()

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came of one verb on one guest; the report and the exit code are made from this alone.
+
+Touches nothing. On failure the fields hold what was known until then.
+"""
+
+from dataclasses import dataclass
+
+from unxen.model.facts import GuestFacts
+from unxen.model.judgement import Judgement, Note, Verdict
+from unxen.model.reason import Reason
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One guest's result.
+
+    `verb` is `inspect`, `plan`, `repair` or `undo`. `dry_run`: everything but the commit was done. `entry` is the journal's number
+    of this repair, for undo. `delivery` says how the hive got into the file system, empty when it did not. `changed` says whether
+    any byte of a disk was changed.
+    """
+
+    verb: str
+    target: tuple[str, ...]
+    verdict: Verdict
+    facts: GuestFacts | None = None
+    judgement: Judgement | None = None
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Note, ...] = ()
+    dry_run: bool = False
+    changed: bool = False
+    entry: int | None = None
+    delivery: str = ""
+    timings: tuple[tuple[str, float], ...] = ()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens during long work, as events for whoever listens.
+
+Touches nothing. A listener must not raise; without one nobody hears.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Step(Enum):
+    """The steps of an inspection or repair, in their order."""
+
+    LOCK = "lock"
+    LOOK = "look"
+    DECIDE = "decide"
+    OVERLAY = "overlay"
+    EDIT = "edit"
+    DELIVER = "deliver"
+    VERIFY = "verify"
+    UNDO_DATA = "undo-data"
+    COMMIT = "commit"
+    SWITCH = "switch"
+
+
+@dataclass(frozen=True)
+class StepBegun:
+    """A step starts now."""
+
+    step: Step
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """A step is over after `seconds`."""
+
+    step: Step
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something worth saying on the way: `kind` is a key of the messages table."""
+
+    kind: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+Event = StepBegun | StepEnded | Remark
+Listener = Callable[[Event], None]
+
+
+def nobody(_event: Event) -> None:
+    """The listener that does not listen."""
