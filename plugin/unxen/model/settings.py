@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator may configure, as one value with its defaults.
+
+Touches nothing. `host.config` reads it from the TOML file; everything else is handed the value.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from unxen.model.ids import Bus
+
+
+class Delivery(Enum):
+    """How the edited hive gets into the file system."""
+
+    AUTO = "auto"
+    IN_PLACE = "in-place"
+    APPLIANCE = "appliance"
+
+
+DEFAULT_PREFERENCE = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Configuration of one run. `backing_dirs`: directories besides an image's own in which backing files may lie."""
+
+    state_dir: Path
+    knowledge_dir: Path = Path("/etc/unxen/knowledge.d")
+    backing_dirs: tuple[Path, ...] = ()
+    preference: tuple[Bus, ...] = DEFAULT_PREFERENCE
+    delivery: Delivery = Delivery.AUTO
+    wait_seconds: float = 0.0
+    repair_guests_that_ran_on_kvm: bool = False
+    undo_days: int = 30
