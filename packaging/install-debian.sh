@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that are missing, and makes .venv with the program in it. Needs root only when something is missing.
+#
+#   packaging/install-debian.sh run     what the program needs
+#   packaging/install-debian.sh test    and what its tests need
+#
+# It asks nothing, and touches nothing that is there already.
+set -eu
+cd "$(dirname "$0")/.."
+
+for_running="qemu-utils qemu-system-common qemu-system-x86 python3-guestfs python3-hivex python3-libnbd python3-libfsntfs python3-tsk
+  bubblewrap python3-click python3-rich python3-venv python3-pip python3-setuptools python3-wheel util-linux ca-certificates"
+for_disks="ntfs-3g fdisk dosfstools mtools"
+for_tests="libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr"
+
+case "${1:-run}" in
+  run) wanted="$for_running $for_disks" ;;
+  test) wanted="$for_running $for_disks $for_tests" ;;
+  *) echo "usage: $0 run|test" >&2; exit 2 ;;
+esac
+
+# The appliance starts a kernel of the host; a container or a bare root has none.
+if ! ls /boot/vmlinuz-* >/dev/null 2>&1; then
+  case "$(dpkg --print-architecture)" in
+    amd64) wanted="$wanted linux-image-amd64" ;;
+    arm64) wanted="$wanted linux-image-arm64" ;;
+  esac
+fi
+
+missing=""
+for package in $wanted; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "These Debian packages are missing; install them as root: apt-get install$missing" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update
+  # shellcheck disable=SC2086  # a list of package names
+  apt-get -qq -y --no-install-recommends install $missing >/dev/null
+fi
+
+# System site packages, because guestfs, hivex and the readers of file systems are on no package index.
+[ -x .venv/bin/python ] || /usr/bin/python3 -m venv --system-site-packages .venv
+[ -x .venv/bin/unxen ] && [ .venv/bin/unxen -nt setup.cfg ] ||
+  .venv/bin/pip -q --disable-pip-version-check install --no-build-isolation --no-deps -e .
+if [ "${1:-run}" = test ] && ! [ .venv/.tests -nt tests/requirements.txt ]; then
+  .venv/bin/pip -q --disable-pip-version-check install -r tests/requirements.txt
+  touch .venv/.tests
+fi

@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing and runs all checks: style, types, tests. `--setup-only` stops after installing; other arguments go to pytest.
+set -eu
+cd "$(dirname "$0")/.."
+packaging/install-debian.sh test
+[ "${1:-}" != --setup-only ] || exit 0
+
+.venv/bin/ruff check plugin tests examples
+.venv/bin/ruff format --check plugin tests examples
+.venv/bin/mypy
+# An appliance must start where KVM opens and then fails, too; the program itself falls back in the same way.
+export LIBGUESTFS_BACKEND=direct
+exec .venv/bin/python -m pytest "$@"
