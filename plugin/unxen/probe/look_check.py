@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules that an answer of the parser's box has to keep, one row each, so that the list can be read and tested as one.
+
+Touches nothing. The hives are judged anew from their own bytes here; what the box said about them only has to agree.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from unxen.errors import Refused, refused
+from unxen.model.facts import Installation
+from unxen.model.reason import ReasonKind
+from unxen.model.volume_facts import BootFile, DiskFacts, FileRecord, Partition, Volume
+from unxen.probe.look_protocol import MOST_INSTALLATIONS, MOST_PARTITIONS, OPERATION, DiskSize, LookAnswer
+from unxen.registry.base_block import read_base_block
+
+LARGEST = 1 << 63
+ROOT = re.compile(r'\\[^\x00-\x1f"*/:<>?|\\]{1,255}')
+LONGEST_PATH = 1024
+HIVE_TROUBLES = frozenset((ReasonKind.HIVE_DIRTY, ReasonKind.HIVE_DAMAGED))
+
+
+def check_answer(disks: Sequence[DiskSize], said: LookAnswer, blobs: Sequence[bytes]) -> None:
+    """Refuses an answer that breaks a rule."""
+    for rule in (_disks(disks, said), _installations(said), _hives(said, blobs)):
+        for kept, name in rule:
+            if not kept:
+                raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=name)
+
+
+Checks = Iterator[tuple[bool, str]]
+
+
+def _disks(disks: Sequence[DiskSize], said: LookAnswer) -> Checks:
+    yield [DiskSize(each.number, each.size) for each in said.facts.disks] == list(disks), "other disks than asked"
+    for disk in said.facts.disks:
+        yield len(disk.partitions) <= MOST_PARTITIONS, "too many partitions"
+        numbers = [each.number for each in disk.partitions]
+        yield len(set(numbers)) == len(numbers), "a partition twice"
+        yield all(_is_partition(disk, each) for each in disk.partitions), "an impossible partition"
+        yield all(_is_volume(disk, each) for each in disk.volumes), "an impossible volume"
+        yield all(_is_boot_file(disk, each) for each in disk.boot_files), "an impossible boot file"
+
+
+def _is_partition(disk: DiskFacts, each: Partition) -> bool:
+    return each.disk == disk.number and 0 <= each.number <= MOST_PARTITIONS and _within(LARGEST, each.start, each.length)
+
+
+def _is_volume(disk: DiskFacts, each: Volume) -> bool:
+    places = {(row.number, row.start, row.length) for row in disk.partitions}
+    sizes = (each.cluster_size, each.sector_size)
+    powers = all(size.bit_count() == 1 and 256 <= size <= 2 << 20 for size in sizes)
+    known = each.disk == disk.number and (each.partition, each.start, each.length) in places
+    return known and powers and _within(disk.size + 1, each.start, each.length, each.heads) and len(each.serial) <= 16
+
+
+def _is_boot_file(disk: DiskFacts, each: BootFile) -> bool:
+    numbers = {row.number for row in disk.partitions}
+    return each.disk == disk.number and each.partition in numbers and len(each.path) <= LONGEST_PATH
+
+
+def _installations(said: LookAnswer) -> Checks:
+    found = said.facts.installations
+    volumes = {(each.disk, each.partition): each for disk in said.facts.disks for each in disk.volumes}
+    sizes = {disk.number: disk.size for disk in said.facts.disks}
+    yield len(found) <= MOST_INSTALLATIONS, "too many installations"
+    yield len({each.id for each in found}) == len(found), "an installation twice"
+    for each in found:
+        volume = volumes.get((each.disk, each.partition))
+        yield volume is not None and _is_installation(each), "an impossible installation"
+        record = each.record
+        yield volume is None or record is None or _is_record(record, volume, sizes[each.disk]), "an impossible file record"
+        yield each.record is not None or each.hive is None, "a hive without its file record"
+        yield each.system is None or each.hive is not None, "a registry without its hive"
+
+
+def _is_installation(each: Installation) -> bool:
+    named = each.id == f"{each.disk}:{each.partition}:{each.root}" and ROOT.fullmatch(each.root) is not None
+    below = each.hive_path.upper() == f"{each.root}\\System32\\config\\SYSTEM".upper()
+    return named and below and each.hive_path.startswith(each.root)
+
+
+def _is_record(record: FileRecord, volume: Volume, disk_size: int) -> bool:
+    clusters = volume.length // volume.cluster_size
+    mapped = sum(run.count for run in record.runs) * volume.cluster_size
+    inside = all(run.cluster >= 0 and run.count > 0 and run.cluster + run.count <= clusters for run in record.runs)
+    numbers = _within(1 << 48, record.number) and _within(1 << 16, record.sequence)
+    sizes = _within(LARGEST, record.size, record.allocated) and 0 <= record.initialised <= record.size
+    covered = not record.complete or record.resident or record.compressed or record.size <= record.allocated == mapped
+    return inside and numbers and sizes and covered and volume.start <= record.record_offset < disk_size
+
+
+def _hives(said: LookAnswer, blobs: Sequence[bytes]) -> Checks:
+    by_id = {each.id: each for each in said.facts.installations}
+    yield len(said.hives) == len(blobs) == len(set(said.hives)), "other hives than named"
+    yield set(said.hives) == {each.id for each in by_id.values() if each.hive is not None}, "hives of other installations"
+    for identity, blob in zip(said.hives, blobs, strict=True):
+        yield _agrees(by_id[identity], blob), "a hive that is not what was said of it"
+
+
+def _agrees(installation: Installation, blob: bytes) -> bool:
+    """The base block read anew gives the same facts, and a state that forbids editing was reported."""
+    said, record = installation.hive, installation.record
+    if said is None or record is None or record.size != len(blob):
+        return False
+    try:
+        facts = read_base_block(blob).facts()
+    except Refused:
+        return False
+    reported = bool(HIVE_TROUBLES & {each.kind for each in installation.troubles})
+    same = (facts.size, facts.bins_size, facts.version, facts.primary, facts.secondary, facts.checksum_right)
+    told = (said.size, said.bins_size, said.version, said.primary, said.secondary, said.checksum_right)
+    logs = len(said.logs) <= 3 and all(len(name) <= 255 and size >= -1 for name, size in said.logs)
+    return same == told and logs and (reported or not facts.dirty)
+
+
+def _within(bound: int, *numbers: int) -> bool:
+    return all(0 <= number < bound for number in numbers)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One NTFS volume, as the rest of the probe sees it: a library finds the file, our own decoder says where its bytes lie.
+
+Reads through the disk it is given. Raises one of VOLUME_ERRORS where the volume is damaged. A file that both name must be the same
+for both: the sequence number of the directory entry has to be that of the record.
+"""
+
+from functools import cached_property
+
+from unxen.model.volume_facts import FileRecord
+from unxen.probe.boot_sector import read_boot_sector
+from unxen.probe.device import Readable, Slice
+from unxen.probe.files import Entry, Files
+from unxen.probe.malformed import Malformed
+from unxen.probe.mft import Mft
+from unxen.probe.mft_record import Type
+
+# Above this libfsntfs multiplies sub-node numbers of an index by the cluster size, though their unit is 512 bytes (up to 2024).
+FSNTFS_LARGEST_CLUSTER = 4096
+
+
+class NtfsVolume:
+    """A volume by its place on the disk; opening reads the boot sector and record 0."""
+
+    def __init__(self, disk: Readable, start: int, length: int) -> None:
+        self.source = Slice(disk, start, length)
+        self.boot = read_boot_sector(self.source.read(0, 512))
+        self.mft = Mft(self.source, self.boot)
+
+    @cached_property
+    def files(self) -> Files:
+        """The library that can walk this volume's directories."""
+        if self.boot.cluster_size <= FSNTFS_LARGEST_CLUSTER:
+            from unxen.probe.files_fsntfs import FsntfsFiles
+
+            return FsntfsFiles(self.source)
+        from unxen.probe.files_tsk import TskFiles
+
+        return TskFiles(self.source)
+
+    def find(self, path: str) -> Entry | None:
+        """The entry at a path, compared without case."""
+        return self.files.find(path)
+
+    def record(self, entry: Entry) -> FileRecord:
+        """The facts of the entry's own record."""
+        found = self.mft.file_record(entry.number)
+        if found.sequence != entry.sequence:
+            raise Malformed(f"record {entry.number}", f"sequence {found.sequence}, directory entry {entry.sequence}")
+        return found
+
+    def read(self, path: str, entry: Entry, offset: int, length: int) -> bytes:
+        """Bytes of a file: by its clusters where they hold them plainly, else through the library."""
+        file = self.mft.file(entry.number)
+        stream = self.mft.stream(file, Type.DATA)
+        if stream.plain and not file.elsewhere:
+            return self.mft.read(stream, offset, length, cached=length < 1 << 20)
+        return self.files.read(path, offset, max(0, min(length, stream.size - offset)))
