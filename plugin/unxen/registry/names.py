@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Key and value names are compared as Windows compares them: one UTF-16 unit at a time, upper-cased by a fixed table.
 
-Touches nothing. Python's `upper` follows newer Unicode rules and can lengthen a text ("ß" becomes "SS"); Windows' table (the one that
-NTFS stores as $UpCase, held against it by a test) maps one unit to one unit, and only where lower case leads back.
+Touches nothing. Python's `upper` follows newer Unicode rules and can lengthen a text ("ß" becomes "SS"); Windows' table (the one
+that NTFS stores as $UpCase, held against it by a test) maps one unit to one unit, and only where lower case leads back.
 """
 
 from functools import lru_cache
 
-# Letters that got an upper case only after Windows' table was made (Unicode 5), and that later tables may hold: Latin extensions, and
-# what lies behind Cyrillic. Tables differ by release here, so nothing is concluded from an order or a hash of such names.
+# Letters that got an upper case only after Windows' table was made (Unicode 5), and that later tables may hold: Latin extensions,
+# and what lies behind Cyrillic. Tables differ by release here, so nothing is concluded from an order or a hash of such names.
 DOUBTFUL = (range(0x23F, 0x2B0), range(0x3F3, 0x3F4), range(0x500, 0x10000))
 
 

@@ -5,28 +5,35 @@ Touches nothing. None when the cell does not hold such a name; surrogates withou
 every name can be printed and none of them matches a name that was asked for.
 """
 
-import struct
+from unxen.registry.base_block import BLOCK_SIZE
+from unxen.registry.cells import (
+    COMPRESSED_KEY,
+    COMPRESSED_VALUE,
+    KEY_NAME_AT,
+    VALUE_NAME_AT,
+    key_cell,
+    value_cell,
+)
 
-COMPRESSED_KEY, COMPRESSED_VALUE = 0x20, 0x1
-KEY_NAME_AT, VALUE_NAME_AT = 80, 24
 
-
-def key_name(data: bytes, cell: int) -> str | None:
-    """Name of the key whose cell begins at this file offset."""
-    if not 0 <= cell <= len(data) - KEY_NAME_AT or data[cell + 4 : cell + 6] != b"nk":
+def key_name(data: bytes, handle: int) -> str | None:
+    """Name of the key whose cell begins at this file offset (hivex' handle)."""
+    if not _is_cell(data, handle, b"nk", KEY_NAME_AT):
         return None
-    (flags,) = struct.unpack_from("<H", data, cell + 6)
-    (length,) = struct.unpack_from("<H", data, cell + 76)
-    return _decoded(data, cell + KEY_NAME_AT, length, compressed=bool(flags & COMPRESSED_KEY))
+    key = key_cell(data, handle - BLOCK_SIZE)
+    return _decoded(data, handle + KEY_NAME_AT, key.name_length, compressed=bool(key.flags & COMPRESSED_KEY))
 
 
-def value_name(data: bytes, cell: int) -> str | None:
+def value_name(data: bytes, handle: int) -> str | None:
     """Name of the value whose cell begins at this file offset."""
-    if not 0 <= cell <= len(data) - VALUE_NAME_AT or data[cell + 4 : cell + 6] != b"vk":
+    if not _is_cell(data, handle, b"vk", VALUE_NAME_AT):
         return None
-    (length,) = struct.unpack_from("<H", data, cell + 6)
-    (flags,) = struct.unpack_from("<H", data, cell + 20)
-    return _decoded(data, cell + VALUE_NAME_AT, length, compressed=bool(flags & COMPRESSED_VALUE))
+    value = value_cell(data, handle - BLOCK_SIZE)
+    return _decoded(data, handle + VALUE_NAME_AT, value.name_length, compressed=bool(value.flags & COMPRESSED_VALUE))
+
+
+def _is_cell(data: bytes, handle: int, signature: bytes, least: int) -> bool:
+    return BLOCK_SIZE <= handle <= len(data) - least and data[handle + 4 : handle + 6] == signature
 
 
 def _decoded(data: bytes, start: int, length: int, *, compressed: bool) -> str | None:
