@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parser's box does with hives beyond reading them: edit, compare, audit.
+
+Runs in the child and touches only what the request holds: hives as blobs, edits as JSON. Errors are Refused, which the box hands
+over as reasons; a request of another shape raises CodecError, a defect of the parent.
+"""
+
+from typing import Any
+
+from unxen.errors import refused
+from unxen.host.box_protocol import Request, Response
+from unxen.model.codec import CodecError, decode, encode
+from unxen.model.edit import Edit
+from unxen.model.reason import ReasonKind
+from unxen.registry import audit as audit_module
+from unxen.registry import diff, editor
+
+MAX_ROWS = 200_000
+"""A hive of 40 MB holds about as many keys and values; more differences than that are no answer."""
+
+
+def edit(request: Request) -> Response:
+    """`{"edits": […], "sequence": number or null}` and one hive; gives the edited hive."""
+    (hive,) = request.blobs
+    document = _fields(request.payload, "edits", "sequence")
+    edits = decode(tuple[Edit, ...], document["edits"])
+    return Response({}, (editor.edit_hive(hive, edits, decode(int | None, document["sequence"])),))
+
+
+def compare(request: Request) -> Response:
+    """Two hives, before and after; gives `{"changes": […]}`."""
+    before, after = request.blobs
+    changes = diff.compare(before, after)
+    if len(changes) > MAX_ROWS:
+        raise refused(ReasonKind.HIVE_DAMAGED, cause="differences without end")
+    return Response({"changes": encode(changes)}, ())
+
+
+def audit(request: Request) -> Response:
+    """One hive; gives `{"flaws": […]}`."""
+    (hive,) = request.blobs
+    return Response({"flaws": encode(audit_module.audit(hive)[:MAX_ROWS])}, ())
+
+
+def _fields(document: Any, *names: str) -> dict[str, Any]:
+    if type(document) is not dict or document.keys() != set(names):
+        raise CodecError("", f"{', '.join(names)} expected")
+    return document
