@@ -14,12 +14,14 @@ class Wanted:
     r"""What to look for, all without case.
 
     `services`: lower-cased names whose driver files are looked for. `settings`: keys relative to a control set whose whole
-    content is read. `device_prefixes`: beginnings of ids below Enum (`PCI\VEN_5853`) whose instances are read.
+    content is read. `device_prefixes`: beginnings of ids below Enum (`PCI\VEN_5853`) whose instances are read. `device_ids`: ids of
+    storage controllers (`PCI\CC_010601`) whose drivers are looked up in the hive's DriverDatabase.
     """
 
     services: tuple[str, ...]
     settings: tuple[str, ...]
     device_prefixes: tuple[str, ...]
+    device_ids: tuple[str, ...] = ()
 
 
 def wanted_from(knowledge: Knowledge) -> Wanted:
@@ -28,6 +30,7 @@ def wanted_from(knowledge: Knowledge) -> Wanted:
         services=_unique(_service_names(knowledge)),
         settings=_unique([row.key for row in knowledge.xen_settings]),
         device_prefixes=_unique(_device_prefixes(knowledge)),
+        device_ids=_unique([each for row in (*knowledge.emulated, *knowledge.controllers) for each in row.ids]),
     )
 
 
