@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door to external programs: what is started, with which rights and for how long, is decided here.
+
+Starts programs and nothing else. Their environment is fixed, they inherit only the descriptors named, and they die with unxen.
+A missing program is Refused(TOOL_MISSING), one that fails or takes too long Refused(TOOL_FAILED).
+"""
+
+import ctypes
+import logging
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from unxen.errors import refused
+from unxen.model.reason import ReasonKind
+
+LOG = logging.getLogger(__name__)
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
+PACKAGES = {
+    "bwrap": "bubblewrap",
+    "qemu-img": "qemu-utils",
+    "qemu-io": "qemu-utils",
+    "qemu-nbd": "qemu-utils",
+    "qemu-storage-daemon": "qemu-system-common",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
+"""Debian package of each program; Proxmox VE has the qemu ones in pve-qemu-kvm."""
+MOST_STDERR = 8192
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a program left: exit code, output as bytes, messages as text."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose rights a program gets; no further groups."""
+
+    uid: int
+    gid: int
+
+
+def find(program: str) -> str:
+    """Absolute path of a program, looked for only where the system keeps them."""
+    path = shutil.which(program, path=PATH)
+    if path is None:
+        raise refused(ReasonKind.TOOL_MISSING, program, tool=program, package=PACKAGES.get(program, program))
+    return path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    good: Container[int] = (0,),
+    pass_fds: Sequence[int] = (),
+    account: Account | None = None,
+) -> Finished:
+    """One program from start to end, at most `timeout` seconds; an exit code outside `good` is a failure."""
+    with start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, pass_fds=pass_fds, account=account) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise refused(ReasonKind.TOOL_FAILED, argv[0], tool=argv[0], cause=f"no end after {timeout:.0f} s") from error
+        except BaseException:
+            process.kill()
+            raise
+    finished = Finished(process.returncode, stdout, _text(stderr))
+    if finished.code not in good:
+        raise refused(ReasonKind.TOOL_FAILED, argv[0], tool=argv[0], code=finished.code, cause=finished.stderr.strip())
+    return finished
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    account: Account | None = None,
+) -> subprocess.Popen[bytes]:
+    """A program that goes on beside us and is killed by the kernel when the thread that started it ends."""
+    command = [find(argv[0]), *argv[1:]]
+    LOG.debug("start %s", shlex.join(command))
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env={**ENVIRONMENT, **(env or {})},
+        pass_fds=pass_fds,
+        cwd="/",
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=() if account else None,
+        # After the change of user, which would clear it; see prctl(2).
+        preexec_fn=_die_with(os.getpid()),
+    )
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> str:
+    """Ends a program within a bounded time and gives the end of what it said."""
+    process.terminate()
+    try:
+        _, stderr = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, stderr = process.communicate()
+    return _text(stderr)
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)
+
+    def run_in_child() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(127)
+
+    return run_in_child
+
+
+def _text(data: bytes | None) -> str:
+    """The end of a program's messages, whatever bytes they hold."""
+    return (data or b"")[-MOST_STDERR:].decode("utf-8", "backslashreplace")

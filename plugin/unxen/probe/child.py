@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program inside the parser's box: it answers one question after another until the parent hangs up.
+
+Started as a script with the code's directory, a socket's number, and limits, which it sets on itself before it reads anything. It
+has nothing but its descriptors. A Refused inside becomes an answer; any other failure ends it, which the parent turns into a refusal.
+"""
+
+import importlib
+import resource
+import socket
+import sys
+
+OPERATIONS = {
+    "sniff": "unxen.probe.image_header:sniff",
+    "header": "unxen.probe.image_header:answer",
+    "look": "unxen.probe.look_inside:answer",
+    "edit": "unxen.probe.registry_answers:edit",
+    "compare": "unxen.probe.registry_answers:compare",
+    "audit": "unxen.probe.registry_answers:audit",
+}
+MOST_OPEN_FILES = 128
+
+
+def main(argv: list[str]) -> int:
+    """Serve until the other end is closed."""
+    code, number, memory, file_bytes, cpu_seconds = argv[1], *map(int, argv[2:6])
+    sys.path.insert(0, code)
+    _limit(memory, file_bytes, cpu_seconds)
+    sock = socket.socket(fileno=number)
+    return _serve(sock)
+
+
+def _limit(memory: int, file_bytes: int, cpu_seconds: int) -> None:
+    for kind, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, file_bytes),
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_NOFILE, MOST_OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+def _serve(sock: socket.socket) -> int:
+    from unxen.errors import Refused
+    from unxen.host.box_protocol import MOST_FDS, Request, receive, send
+    from unxen.model.codec import encode
+
+    while (frame := receive(sock, most_fds=MOST_FDS)) is not None:
+        operation = frame.document["operation"]
+        module, function = OPERATIONS[operation].split(":")
+        request = Request(operation, frame.document["payload"], frame.blobs, frame.fds)
+        try:
+            response = getattr(importlib.import_module(module), function)(request)
+        except Refused as error:
+            send(sock, {"refused": encode(error.reasons)})
+        else:
+            send(sock, {"answer": response.payload}, response.blobs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
