@@ -148,6 +148,14 @@ class ControlSetFacts:
 
 
 @dataclass(frozen=True)
+class DriverFile:
+    r"""A file without a service of its own that a driver needs (`pciidex.sys`), and whether it lies in System32\drivers."""
+
+    name: str
+    seen: bool | Missing
+
+
+@dataclass(frozen=True)
 class SelectFacts:
     """The hive's Select key: numbers of control sets, Missing where a value is not there."""
 
@@ -197,3 +205,4 @@ class SystemFacts:
     hardware_configs: tuple[str, ...]
     setup_in_progress: bool
     unread: tuple[KeyPath, ...]
+    driver_files: tuple[DriverFile, ...] = ()
