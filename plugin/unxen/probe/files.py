@@ -24,9 +24,6 @@ class Files(Protocol):
     def find(self, path: str) -> Entry | None:
         """The entry at a path, None when nothing of that name is there."""
 
-    def children(self, path: str, most: int) -> list[Entry]:
-        """The first `most` entries of a directory; entries without a readable name are left out."""
-
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Bytes of a file, decompressed; fewer at its end."""
 

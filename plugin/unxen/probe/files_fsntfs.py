@@ -10,7 +10,6 @@ import pyfsntfs
 
 from unxen.probe.device import FileLike, Readable
 from unxen.probe.files import Entry, parts_of
-from unxen.probe.malformed import LIBRARY_ERRORS
 
 
 class FsntfsFiles:
@@ -26,14 +25,6 @@ class FsntfsFiles:
         found = self._at(path)
         return None if found is None else _entry(found)
 
-    def children(self, path: str, most: int) -> list[Entry]:
-        """The first `most` entries of a directory."""
-        directory = self._at(path)
-        if directory is None:
-            return []
-        found = (_readable_entry(directory, index) for index in range(min(most, directory.number_of_sub_file_entries)))
-        return [each for each in found if each is not None]
-
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Bytes of a file, decompressed."""
         found = self._at(path)
@@ -43,14 +34,6 @@ class FsntfsFiles:
 
     def _at(self, path: str) -> Any:
         return self._volume.get_file_entry_by_path("\\" + "\\".join(parts_of(path)))
-
-
-def _readable_entry(directory: Any, index: int) -> Entry | None:
-    """One entry of a directory; a name that is no Unicode or a record that is damaged hides only itself."""
-    try:
-        return _entry(directory.get_sub_file_entry(index))
-    except LIBRARY_ERRORS:
-        return None
 
 
 def _entry(found: Any) -> Entry:

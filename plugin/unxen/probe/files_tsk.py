@@ -55,11 +55,6 @@ class TskFiles:
             found = below
         return found
 
-    def children(self, path: str, most: int) -> list[Entry]:
-        """The first `most` entries of a directory."""
-        directory = self.find(path)
-        return list(self._list(directory.number).values())[:most] if directory is not None else []
-
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Bytes of a file, decompressed."""
         entry = self.find(path)
@@ -82,7 +77,14 @@ def _entries(directory: Any) -> Iterator[Entry]:
         text = _text(name.name)
         if text is None or text in (".", "..") or not int(name.flags) & int(pytsk3.TSK_FS_NAME_FLAG_ALLOC):
             continue
-        yield Entry(text, name.meta_addr, name.meta_seq, name.type == pytsk3.TSK_FS_NAME_TYPE_DIR)
+        yield Entry(text, name.meta_addr, name.meta_seq, _is_directory(each))
+
+
+def _is_directory(each: Any) -> bool:
+    """The type that stands beside a name is undefined for some entries of large NTFS directories; the file's own then tells."""
+    meta = each.info.meta
+    by_name = each.info.name.type == pytsk3.TSK_FS_NAME_TYPE_DIR
+    return bool(by_name or (meta is not None and meta.type == pytsk3.TSK_FS_META_TYPE_DIR))
 
 
 def _text(name: bytes) -> str | None:

@@ -7,11 +7,11 @@ Reads one hive of one volume. Nothing is raised: what is wrong becomes a reason,
 from dataclasses import dataclass, replace
 
 from unxen.errors import Refused
-from unxen.model.ids import Missing
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.registry_facts import HiveFacts
 from unxen.model.volume_facts import FileRecord
 from unxen.probe.file_seen import SeenFiles
+from unxen.probe.files import Entry
 from unxen.probe.installations import Found
 from unxen.probe.malformed import VOLUME_ERRORS
 from unxen.probe.ntfs import NtfsVolume
@@ -85,16 +85,12 @@ def _damaged(record: FileRecord | None, subject: str, cause: str) -> HiveFile:
 
 def _logs(volume: NtfsVolume, found: Found, seen: SeenFiles) -> tuple[tuple[str, int], ...]:
     """Names, as spelled, and sizes of the hive's logs; -1 is one whose record cannot be read."""
-    entries = seen.entries(found.config)
-    if isinstance(entries, Missing):
-        return ()
-    names = (f"{found.hive.name}{ending}".upper() for ending in LOGS)
-    present = [entries[name] for name in names if name in entries]
-    return tuple((entry.name, _size(volume, entry.number)) for entry in present)
+    entries = (seen.entry(f"{found.hive_path}{ending}") for ending in LOGS)
+    return tuple((each.name, _size(volume, each)) for each in entries if isinstance(each, Entry))
 
 
-def _size(volume: NtfsVolume, number: int) -> int:
+def _size(volume: NtfsVolume, entry: Entry) -> int:
     try:
-        return volume.mft.file_record(number).size
+        return volume.record(entry).size
     except VOLUME_ERRORS:
         return -1

@@ -10,23 +10,25 @@ from dataclasses import dataclass
 
 from unxen.model.ids import GuestPath
 from unxen.probe.files import Entry, Files
+from unxen.probe.malformed import Malformed
+from unxen.probe.ntfs import NtfsVolume
 
 KERNELS = ("ntoskrnl.exe", "ntkrnlpa.exe", "ntkrnlmp.exe", "ntkrpamp.exe")
 USUAL_ROOTS = ("Windows", "WINNT")
 KEPT_BY_SETUP = re.compile(r"\$|windows\.old", re.IGNORECASE)
 # Windows cannot make such names; what has one in a root was put there to confuse somebody.
-ILLEGAL = re.compile(r'[\x00-\x1f"*/:<>?|\\]')
+ILLEGAL = re.compile(r'[\x00-\x1f"*/:<>?|\\\ud800-\udfff]')
+ROOT = 5
 MOST_ENTRIES = 4096
 MOST_ROOTS = 256
 
 
 @dataclass(frozen=True)
 class Found:
-    """One Windows: its root, the directory of its hives, the entries of hive and kernel, every path as spelled on the volume."""
+    """One Windows: its root, the directory of its hives, the entries of hive and kernel; every path as spelled on the volume."""
 
     root: GuestPath
     config: GuestPath
-    config_entry: Entry
     hive: Entry
     kernel: GuestPath
     kernel_entry: Entry
@@ -37,18 +39,36 @@ class Found:
         return GuestPath(f"{self.config}\\{self.hive.name}")
 
 
-def find_installations(files: Files) -> list[Found]:
+def find_installations(volume: NtfsVolume) -> list[Found]:
     """Every Windows on a volume, in the order of the names of their roots."""
-    found = (_look_into(files, name) for name in _candidates(files))
+    found = (_look_into(volume.files, name) for name in _candidates(volume))
     return sorted((each for each in found if each is not None), key=lambda each: each.root.upper())
 
 
-def _candidates(files: Files) -> list[str]:
+def _candidates(volume: NtfsVolume) -> list[str]:
     """Names of directories in the root, the usual ones first so that no crowd of others hides them."""
-    usual = [entry for entry in map(files.find, USUAL_ROOTS) if entry is not None]
-    entries = usual + files.children("\\", MOST_ENTRIES)
-    names = {entry.name: None for entry in entries if entry.directory and _may_be_root(entry.name)}
-    return list(names)[:MOST_ROOTS]
+    usual = [entry for entry in map(volume.find, USUAL_ROOTS) if entry is not None]
+    entries = usual + _root_entries(volume)
+    named = {entry.name: entry for entry in entries if entry.directory and _may_be_root(entry.name)}
+    return [name for name, entry in list(named.items())[:MOST_ROOTS] if _may_have_system32(volume, entry)]
+
+
+def _root_entries(volume: NtfsVolume) -> list[Entry]:
+    try:
+        return volume.directory(ROOT).entries(MOST_ENTRIES)
+    except Malformed:
+        return []
+
+
+def _may_have_system32(volume: NtfsVolume, entry: Entry) -> bool:
+    """Asked of the index first: the library would read the whole of a directory that has a million files and no System32.
+
+    Damage hides a directory only when nobody would expect Windows there; in a usual root the library shall say what is wrong.
+    """
+    try:
+        return volume.directory(entry.number).find("System32") is not None
+    except Malformed:
+        return entry.name.upper() in map(str.upper, USUAL_ROOTS)
 
 
 def _may_be_root(name: str) -> bool:
@@ -65,7 +85,7 @@ def _look_into(files: Files, root: str) -> Found | None:
     if hive is None or kernel is None or hive.directory:
         return None
     kernel_path = GuestPath(f"{system32[0]}\\{kernel.name}")
-    return Found(GuestPath(f"\\{root}"), GuestPath(config[0]), config[1], hive, kernel_path, kernel)
+    return Found(GuestPath(f"\\{root}"), GuestPath(config[0]), hive, kernel_path, kernel)
 
 
 def _directory(files: Files, parent: str, name: str) -> tuple[str, Entry] | None:

@@ -45,7 +45,7 @@ def look_at_volume(disk: Readable, partition: Partition, wanted: Wanted) -> Volu
     """Everything on one NTFS volume."""
     try:
         ntfs = NtfsVolume(disk, partition.start, partition.length)
-        found = find_installations(ntfs.files)
+        found = find_installations(ntfs)
         boot_files = read_boot_files(ntfs.files, partition)
     except VOLUME_ERRORS:
         return None
@@ -120,9 +120,8 @@ def _read_registry(
 
 def _software(ntfs: NtfsVolume, found: Found, seen: SeenFiles) -> bytes | None:
     """The SOFTWARE hive, if it is small."""
-    entries = seen.entries(found.config)
-    entry = None if isinstance(entries, Missing) else entries.get("SOFTWARE")
-    if entry is None:
+    entry = seen.entry(f"{found.config}\\SOFTWARE")
+    if isinstance(entry, Missing):
         return None
     try:
         if ntfs.record(entry).size > LARGEST_SOFTWARE:

@@ -15,7 +15,7 @@ from unxen.probe.look_protocol import MOST_INSTALLATIONS, MOST_PARTITIONS, OPERA
 from unxen.registry.base_block import read_base_block
 
 LARGEST = 1 << 63
-ROOT = re.compile(r'\\[^\x00-\x1f"*/:<>?|\\]{1,255}')
+ROOT = re.compile(r'\\[^\x00-\x1f"*/:<>?|\\\ud800-\udfff]{1,255}')
 LONGEST_PATH = 1024
 HIVE_TROUBLES = frozenset((ReasonKind.HIVE_DIRTY, ReasonKind.HIVE_DAMAGED))
 

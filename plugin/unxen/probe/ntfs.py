@@ -10,6 +10,7 @@ from functools import cached_property
 from unxen.model.volume_facts import FileRecord
 from unxen.probe.boot_sector import read_boot_sector
 from unxen.probe.device import Readable, Slice
+from unxen.probe.directory_index import Directory
 from unxen.probe.files import Entry, Files
 from unxen.probe.malformed import Malformed
 from unxen.probe.mft import Mft
@@ -41,6 +42,10 @@ class NtfsVolume:
     def find(self, path: str) -> Entry | None:
         """The entry at a path, compared without case."""
         return self.files.find(path)
+
+    def directory(self, number: int) -> Directory:
+        """The index of the directory with this record."""
+        return Directory(self.mft, self.boot.cluster_size, number)
 
     def record(self, entry: Entry) -> FileRecord:
         """The facts of the entry's own record."""

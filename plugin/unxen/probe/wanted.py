@@ -30,7 +30,7 @@ def wanted_from(knowledge: Knowledge) -> Wanted:
         services=_unique(_service_names(knowledge)),
         settings=_unique([row.key for row in knowledge.xen_settings]),
         device_prefixes=_unique(_device_prefixes(knowledge)),
-        device_ids=_unique([each for row in (*knowledge.emulated, *knowledge.controllers) for each in row.ids]),
+        device_ids=_unique(_device_ids(knowledge)),
     )
 
 
@@ -46,10 +46,14 @@ def _service_names(knowledge: Knowledge) -> list[str]:
 
 
 def _device_prefixes(knowledge: Knowledge) -> list[str]:
-    ids = [each for row in knowledge.controllers for each in row.ids]
-    ids += [each for row in knowledge.emulated for each in row.ids]
+    ids = [each for each in _device_ids(knowledge) if not _compatible_only(each)]
     traces = [row.text for row in knowledge.kvm_traces if "\\" in row.text]
-    return [row.prefix for row in knowledge.xen_devices] + [each for each in ids if not _compatible_only(each)] + traces
+    return [row.prefix for row in knowledge.xen_devices] + ids + traces
+
+
+def _device_ids(knowledge: Knowledge) -> list[str]:
+    emulated = [each for row in knowledge.emulated for each in row.ids]
+    return emulated + [each for row in knowledge.controllers for each in row.ids]
 
 
 def _compatible_only(device_id: str) -> bool:
