@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disk images given by hand are a platform too: one that knows no machine and cannot switch a bus.
+
+Looks at names, and at the first bytes of a file whose format came from its name alone; opens nothing for writing. Raises Refused
+(FORMAT_NEEDED, WRONG_FORMAT, USAGE, PLATFORM_REFUSED).
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import PurePath
+
+from unxen.errors import Refused, refused
+from unxen.model.disk import Disk
+from unxen.model.guest import Guest
+from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.reason import ReasonKind
+from unxen.platforms.base import Ability, GuestEvent, HookCall
+
+FORMATS_BY_NAME = {
+    ".qcow2": ImageFormat.QCOW2,
+    ".vmdk": ImageFormat.VMDK,
+    ".vhd": ImageFormat.VHD,
+    ".vhdx": ImageFormat.VHDX,
+    ".vdi": ImageFormat.VDI,
+    ".raw": ImageFormat.RAW,
+    ".img": ImageFormat.RAW,
+}
+FORMAT_ALIASES = {"vpc": ImageFormat.VHD}
+FORMAT_NAMES = (*(each.value for each in ImageFormat), *FORMAT_ALIASES)
+PLATFORMS_TO_COME = ("libvirt", "proxmox")
+
+# (offset, bytes): the signatures by which a file that is called raw shows to be something else. Compared, never interpreted.
+_MAGICS: tuple[tuple[int, bytes, ImageFormat], ...] = (
+    (0, b"QFI\xfb", ImageFormat.QCOW2),
+    (0, b"vhdxfile", ImageFormat.VHDX),
+    (0, b"conectix", ImageFormat.VHD),
+    (0, b"KDMV", ImageFormat.VMDK),
+    (0, b"COWD", ImageFormat.VMDK),
+    (0, b"# Disk DescriptorFile", ImageFormat.VMDK),
+    (0x40, b"\x7f\x10\xda\xbe", ImageFormat.VDI),
+)
+_HEAD = 512
+
+
+class FilesPlatform:
+    """Paths of images and block devices."""
+
+    abilities: frozenset[Ability] = frozenset()
+
+    def names(self) -> Sequence[str]:
+        """Nobody keeps a list of files."""
+        raise _cannot("list")
+
+    def describe(self, targets: Sequence[str], formats: Sequence[str], /) -> Guest:
+        """The disks in the order given; a format that was not given comes from the name, and the header must not contradict."""
+        if len(formats) > len(targets):
+            problem = f"--format was given {len(formats)} times for {len(targets)} disks"
+            raise refused(ReasonKind.USAGE, problem=problem)
+        disks = [_disk(number, path, formats) for number, path in enumerate(targets, 1)]
+        _no_disk_twice(disks)
+        return Guest(tuple(targets), tuple(disks))
+
+    def locked(self, _guest: Guest, /) -> AbstractContextManager[None]:
+        """Files have no platform that could lock them; image locks do it."""
+        return nullcontext()
+
+    def switch_bus(self, _guest: Guest, _bus: Bus, /) -> None:
+        """There is no machine; the report tells which bus to use."""
+        raise _cannot("switch")
+
+    def note(self, _guest: Guest, _text: str, /) -> None:
+        """There is no place for a note."""
+
+    def events(self) -> Iterator[GuestEvent]:
+        """Nothing happens to files that anybody would tell."""
+        raise _cannot("events")
+
+    def hook_call(self, _arguments: Sequence[str], _stdin: bytes, /) -> HookCall:
+        """Nobody calls."""
+        raise _cannot("hook")
+
+
+def _cannot(what: str) -> Refused:
+    return refused(ReasonKind.PLATFORM_REFUSED, what, problem="plain files cannot do that")
+
+
+def _disk(number: int, path: str, formats: Sequence[str]) -> Disk:
+    _refuse_other_platforms(path)
+    if number <= len(formats):
+        return Disk(DiskNumber(number), path, format_named(formats[number - 1]))
+    by_name = FORMATS_BY_NAME.get(PurePath(path).suffix.lower())
+    if by_name is None:
+        raise refused(ReasonKind.FORMAT_NEEDED, path)
+    if by_name is ImageFormat.RAW:
+        _refuse_disguised(path)
+    return Disk(DiskNumber(number), path, by_name)
+
+
+def format_named(name: str) -> ImageFormat:
+    """The image format of that name; Refused(USAGE) for others."""
+    try:
+        return FORMAT_ALIASES.get(name.lower()) or ImageFormat(name.lower())
+    except ValueError as error:
+        raise refused(ReasonKind.USAGE, f"--format {name}", problem=f"known formats are {', '.join(FORMAT_NAMES)}") from error
+
+
+def _refuse_other_platforms(path: str) -> None:
+    scheme, colon, _ = path.partition(":")
+    if colon and scheme in PLATFORMS_TO_COME:
+        raise refused(ReasonKind.PLATFORM_REFUSED, path, problem=f"{scheme} is not available in this version")
+
+
+def _refuse_disguised(path: str) -> None:
+    """A file called .raw or .img that begins like an image of another format: its name or its content is wrong."""
+    head = _head(path)
+    for offset, magic, found in _MAGICS:
+        if head[offset : offset + len(magic)] == magic:
+            raise refused(ReasonKind.WRONG_FORMAT, path, expected=ImageFormat.RAW.value, found=found.value)
+
+
+def _head(path: str) -> bytes:
+    """The first bytes; empty for whatever cannot be read, which the check of images tells better."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return b""
+    try:
+        kind = os.fstat(file).st_mode
+        return os.pread(file, _HEAD, 0) if stat.S_ISREG(kind) or stat.S_ISBLK(kind) else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
+
+
+def _no_disk_twice(disks: Sequence[Disk]) -> None:
+    """The same file twice would be written twice, each time from the same beginning."""
+    seen: dict[object, str] = {}
+    for disk in disks:
+        identity = _identity(disk.path)
+        if identity in seen:
+            raise refused(ReasonKind.USAGE, disk.path, problem=f"the same disk as {seen[identity]}")
+        seen[identity] = disk.path
+
+
+def _identity(path: str) -> object:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (a path with a NUL must give ValueError here, not later)
+    except (OSError, ValueError):
+        return os.path.abspath(path)  # noqa: PTH100 (Path.absolute keeps `..`)
+    return status.st_dev, status.st_ino

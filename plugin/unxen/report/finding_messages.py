@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boot path in words: names of its links, and one sentence for every observation about a link.
+
+Touches nothing. One row per member of each enum (tests walk them); the template syntax stands in `template`.
+"""
+
+from unxen.model.judgement import FindingKind, LinkName, LinkState, XenPart
+
+LINK_TITLES: dict[LinkName, str] = {
+    LinkName.FIRMWARE: "firmware",
+    LinkName.BUSES: "system buses",
+    LinkName.CONTROLLER: "disk controller",
+    LinkName.CONTROLLER_FILTERS: "controller filters",
+    LinkName.DISK: "disk and volume",
+    LinkName.XEN: "Xen drivers",
+}
+
+# Why Windows needs the link, told after the first broken one.
+LINK_NEEDS: dict[LinkName, str] = {
+    LinkName.FIRMWARE: "The firmware of the machine finds no boot loader of its kind on the disk.",
+    LinkName.BUSES: "Without these Windows sees no devices at all.",
+    LinkName.CONTROLLER: "Windows must load this driver before it can read its own disk.",
+    LinkName.CONTROLLER_FILTERS: "Windows starts a device only when every filter in its lists can be loaded, and these need Xen.",
+    LinkName.DISK: "Windows starts its disk and volume only when each of these can be loaded.",
+    LinkName.XEN: "Without Xen these drivers stop the start, or put their filters back.",
+}
+
+LINK_STATES: dict[LinkState, str] = {LinkState.HOLDS: "holds", LinkState.BROKEN: "broken", LinkState.UNKNOWN: "unknown"}
+
+XEN_PARTS: dict[XenPart, str] = {
+    XenPart.SERVICE: "services",
+    XenPart.FILTER: "filters",
+    XenPart.DEVICE: "devices",
+    XenPart.SETTING: "settings",
+}
+
+FINDING_TEXTS: dict[FindingKind, str] = {
+    FindingKind.FIRMWARE_FITS: "boot files for {subject} are there[ ({file})]",
+    FindingKind.FIRMWARE_DIFFERS: "the disk has no boot files for {subject}[, only for {found}]",
+    FindingKind.FIRMWARE_UNKNOWN: "firmware of the machine is not known[; the disk has boot files for {found}]",
+    FindingKind.DRIVER_READY: "{subject} starts at boot",
+    FindingKind.SERVICE_ABSENT: "the driver {subject} is not installed",
+    FindingKind.FILE_ABSENT: "the file of the driver {subject} is missing[: {file}]",
+    FindingKind.FILE_UNKNOWN: "whether the file of the driver {subject} is there is not known[: {file}]",
+    FindingKind.NOT_BOOT_START: "the driver {subject} does not start at boot (Start[ = {start}])",
+    FindingKind.START_UNREADABLE: "the Start value of the driver {subject} cannot be read",
+    FindingKind.OVERRIDDEN: "the driver {subject} is switched off by its StartOverride key[ ({overrides})]",
+    FindingKind.NO_INBOX_DRIVER: "this Windows has no driver for {subject}",
+    FindingKind.ID_MATCHED: "Windows knows the device {subject}[ through {found}]",
+    FindingKind.ID_UNMATCHED: "Windows has no driver listed for the device {subject}",
+    FindingKind.ID_UNKNOWN: "whether Windows finds a driver for the device {subject} is not known",
+    FindingKind.DEVICE_DISABLED: "the device {subject} is disabled in Windows",
+    FindingKind.INSTALLATION_RESTRICTED: "a group policy forbids Windows to install devices ({subject})",
+    FindingKind.THIRD_PARTY_BOUND: "the third-party driver {subject} would take the device[ {device}]",
+    FindingKind.FILTER_READY: "the filter {subject} starts at boot",
+    FindingKind.FILTER_XEN: "the Xen filter {subject} is in[ the {side}] filters[ of {class}]",
+    FindingKind.FILTER_DANGLING: "the filter {subject} is in[ the {side}] filters[ of {class}] but cannot load[: {cause}]",
+    FindingKind.FILTER_NOT_UNDERSTOOD: "the filter list {subject} is not understood[: {cause}]",
+    FindingKind.FILTER_MISSING: "the filter {subject} is missing[ in the filters of {class}]",
+    FindingKind.XEN_STARTS_AT_BOOT: "the Xen driver {subject} starts at boot",
+    FindingKind.XEN_QUIET: "no Xen driver starts at boot",
+    FindingKind.XEN_UNIDENTIFIED: "the service {subject} may be a Xen driver, but is not known",
+}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where values become sentences; everybody else carries kinds and fields.
+
+Touches nothing, never fails: a kind without a row or a row without its fields still gives something readable. What comes out is
+escaped. The tables stand beside: reason_messages, finding_messages, note_messages, step_messages.
+"""
+
+from dataclasses import dataclass
+
+from unxen.model.ids import Bus
+from unxen.model.judgement import Finding, LinkName, Note
+from unxen.model.progress import Remark, Step
+from unxen.model.reason import Reason
+from unxen.report.finding_messages import FINDING_TEXTS, LINK_TITLES
+from unxen.report.note_messages import NOTE_TEXTS, REMARK_TEXTS
+from unxen.report.reason_messages import REASON_TEXTS
+from unxen.report.step_messages import RULE_TITLES, STEP_TITLES
+from unxen.report.template import fields_of, fill
+
+
+@dataclass(frozen=True)
+class Told:
+    """A reason in words; `cause` may be empty, the others never are."""
+
+    what: str
+    cause: str
+    remedy: str
+
+
+def tell_reason(reason: Reason) -> Told:
+    """What happened, why, and what to do."""
+    row = REASON_TEXTS[reason.kind]
+    fields = fields_of(reason.subject, reason.details)
+    what = fill(row.what, fields) or reason.kind.value
+    return Told(what, _sentence(fill(row.cause, fields)), _sentence(fill(row.remedy, fields)))
+
+
+def tell_finding(finding: Finding) -> str:
+    """One observation about a link."""
+    return fill(FINDING_TEXTS[finding.kind], fields_of(finding.subject, finding.details, key=finding.key))
+
+
+def tell_note(note: Note) -> str:
+    """One thing that a person should know."""
+    return fill(NOTE_TEXTS[note.kind], fields_of(note.subject, note.details))
+
+
+def tell_remark(remark: Remark) -> str:
+    """One remark on the way."""
+    template = REMARK_TEXTS.get(remark.kind, "{subject}[: {cause}]")
+    return fill(template, fields_of(remark.kind, remark.details))
+
+
+def link_title(name: LinkName) -> str:
+    """The link as people call it."""
+    return LINK_TITLES[name]
+
+
+def step_title(step: Step) -> str:
+    """The step as people call it."""
+    return STEP_TITLES[step]
+
+
+def rule_title(rule: str) -> str:
+    """The rule as people call it."""
+    return RULE_TITLES.get(rule, rule.replace("_", " "))
+
+
+# How the bus is called by libvirt and in Proxmox, for people who will attach the disk.
+_BUS_WORDS = {
+    Bus.SATA: "sata (AHCI)",
+    Bus.VIRTIO_BLK: "virtio-blk (called virtio)",
+    Bus.VIRTIO_SCSI: "virtio-scsi (called scsi)",
+}
+
+
+def bus_words(bus: Bus) -> str:
+    """The bus with the name under which platforms offer it."""
+    return _BUS_WORDS.get(bus, bus.value)
+
+
+def _sentence(text: str) -> str:
+    """Text with a capital letter and a full stop, unless it begins with a name or ends with punctuation."""
+    if not text:
+        return ""
+    ended = text if text[-1] in ".!?:" else f"{text}."
+    return ended if ended.startswith(("unxen", "qemu-", "compact", "manage-")) else ended[0].upper() + ended[1:]

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What went wrong, why, and what to do about it: three sentences for every reason, in words a Windows administrator knows.
+
+Touches nothing. One row per ReasonKind (a test walks the enum); the template syntax stands in `template`. The remedy is never
+empty: a refusal without a next step is a riddle.
+"""
+
+from dataclasses import dataclass
+
+from unxen.model.reason import ReasonKind
+
+
+@dataclass(frozen=True)
+class ReasonText:
+    """Templates: what happened, why (may fill to nothing), what to do."""
+
+    what: str
+    cause: str
+    remedy: str
+
+
+_CAUSE = "[{cause}]"
+_FULL_SHUTDOWN = (
+    "Start it once more where it ran, shut it down completely (powercfg /h off, then shutdown /s /t 0), and copy the disk again."
+)
+
+REASON_TEXTS: dict[ReasonKind, ReasonText] = {
+    ReasonKind.DEFECT: ReasonText(
+        "unxen itself failed[ in {subject}]",
+        _CAUSE,
+        "This is a defect of unxen; no disk was left half-written. Run it again with --debug and report what it prints.",
+    ),
+    ReasonKind.USAGE: ReasonText("[{subject}: ][{problem}]", _CAUSE, "See unxen --help[, or unxen {verb} --help]."),
+    ReasonKind.FORMAT_NEEDED: ReasonText(
+        "the image format of {subject} is not known",
+        "The format is never guessed from the content, and the name ends in none of .qcow2 .vmdk .vhd .vhdx .vdi .raw .img.",
+        "Say it with --format raw (or qcow2, vmdk, vhd, vhdx, vdi), once for each disk in order. Block devices are raw.",
+    ),
+    ReasonKind.CONFIG_INVALID: ReasonText(
+        "the configuration {subject} is not right[, line {line}][: {key}][: {problem}]",
+        "[Found {found}.][ Expected {expected}.][{cause}]",
+        "Correct the file[; did you mean {suggestion}?]; nothing was done.",
+    ),
+    ReasonKind.KNOWLEDGE_INVALID: ReasonText(
+        "the knowledge table {subject} is not right[: row {row}][, field {field}][: {problem}]",
+        _CAUSE,
+        "Correct the row, or move the file out of knowledge.d; nothing was done.",
+    ),
+    ReasonKind.NO_WINDOWS: ReasonText(
+        "no Windows was found[ on {subject}]",
+        "[{cause}]",
+        "If it lies on another disk of this machine, give all of its disks in one call; check --format if the disk looks empty.",
+    ),
+    ReasonKind.NO_SUCH_INSTALLATION: ReasonText(
+        "there is no installation {subject} on these disks",
+        "[Found: {found}.]",
+        "unxen inspect without --installation lists the installations with their ids.",
+    ),
+    ReasonKind.DISK_MISSING: ReasonText("{subject} does not exist", _CAUSE, "Check the path; unxen makes no disk."),
+    ReasonKind.NO_PERMISSION: ReasonText(
+        "{subject} may not be read[ or written][: {operation}]",
+        _CAUSE,
+        "Run unxen as root, or as a user who may read and write the disk and its backing files.",
+    ),
+    ReasonKind.NOT_AN_IMAGE: ReasonText(
+        "{subject} is not a disk image[: {problem}][ (expected {expected}, found {found})]",
+        _CAUSE,
+        "Check the path, and --format: a plain copy of a disk is raw.",
+    ),
+    ReasonKind.IMAGE_DAMAGED: ReasonText(
+        "the image {subject} is damaged or cut off[: {problem}][ (expected {expected}, found {found})]",
+        _CAUSE,
+        "Copy the disk again from where it came; qemu-img check {subject} tells more for qcow2, vhdx, vdi and vmdk.",
+    ),
+    ReasonKind.IMAGE_DIRTY: ReasonText(
+        "the image {subject} was not closed cleanly or is marked corrupt[: {problem}]",
+        "Writing to such an image can lose data without any error.[ {cause}]",
+        "Close the program that uses it, then run qemu-img check -r all {subject}, look at what it says, and try again.",
+    ),
+    ReasonKind.PROBE_FAILED: ReasonText(
+        "the look into the disk failed[ at {subject}]",
+        "The sandboxed reader gave up, took too long, or answered nonsense[: {cause}]; damaged or hostile data can do that.",
+        "Check the image (qemu-img check) and its file system (chkdsk in Windows); --debug shows the reader's last words.",
+    ),
+    ReasonKind.WRONG_FORMAT: ReasonText(
+        "{subject} is not in the format {expected}[, it looks like {found}]",
+        _CAUSE,
+        "Give the right one with --format[ {found}]; --format raw if the content shall be taken as it is.",
+    ),
+    ReasonKind.IN_USE: ReasonText(
+        "{subject} is in use[ by {user}]",
+        "A running virtual machine or another program holds it open; writing now would destroy the file system.[ {cause}]",
+        "Shut the virtual machine down completely (not pause, not save), then try again. unxen inspect may look meanwhile.",
+    ),
+    ReasonKind.BACKING_OUTSIDE: ReasonText(
+        "{subject} names a backing file outside the allowed directories[: {backing}][: {path}]",
+        "An image can name any file of this host; only the image's own directory is trusted by default.[ {cause}]",
+        "If that file is right, add its directory to backing_dirs in /etc/unxen/unxen.toml.",
+    ),
+    ReasonKind.BACKING_MISSING: ReasonText(
+        "the backing file of {subject} is missing[: {backing}][: {path}]",
+        _CAUSE,
+        "Put the backing file where the image expects it (qemu-img info --backing-chain), or give a copy that needs none.",
+    ),
+    ReasonKind.BACKING_CYCLE: ReasonText(
+        "the backing files of {subject} form a circle or are too many[: {path}]",
+        _CAUSE,
+        "The image was put together wrongly; make a flat copy with qemu-img convert on the host where it still works.",
+    ),
+    ReasonKind.BACKING_FORMAT_UNKNOWN: ReasonText(
+        "{subject} does not say which format its backing file has[: {path}][ ({found})]",
+        "Guessing it would let a guest choose which files of this host are read.[ {cause}]",
+        "Write it down once with qemu-img rebase -u -F FORMAT -b BACKING {subject}.",
+    ),
+    ReasonKind.EXTERNAL_DATA_FILE: ReasonText(
+        "{subject} keeps its data in another file[: {data_file}][: {path}]",
+        "An external data file can name any file of this host, so it is never followed.[ {cause}]",
+        "Make a self-contained copy with qemu-img convert where you trust the image.",
+    ),
+    ReasonKind.EXTENT_OUTSIDE: ReasonText(
+        "{subject} names data files that are not beside it[: {extent}][: {path}]",
+        "A descriptor can name any file of this host; only plain names in its own directory are followed.[ {cause}]",
+        "Put the parts beside the descriptor, or make a self-contained copy with qemu-img convert where you trust the image.",
+    ),
+    ReasonKind.IMAGE_ENCRYPTED: ReasonText(
+        "the image {subject} is encrypted",
+        "[{cause}]",
+        "Make an unencrypted copy with qemu-img convert and the key, repair that, and encrypt it again.",
+    ),
+    ReasonKind.ABSURD_SIZE: ReasonText(
+        "the header of {subject} claims an absurd size[: {found}]",
+        "[At most {limit} is accepted.][ {cause}]",
+        "The image is damaged or was made to harm; copy it again from where it came.",
+    ),
+    ReasonKind.DIFFERENCING_VHD: ReasonText(
+        "{subject} is a differencing VHD, which holds only changes against a parent[ ({parent})]",
+        "QEMU ignores the parent without a word, so the disk would be read wrongly.",
+        "Export the whole chain as one VHD on the XenServer or Hyper-V host (coalesce or export the snapshot), then use that.",
+    ),
+    ReasonKind.UNSUPPORTED_FEATURE: ReasonText(
+        "{subject} uses an image feature that is not understood[: {feature}][: {features}][: {problem}]",
+        _CAUSE,
+        "Make a plain copy with qemu-img convert on the host that made it.",
+    ),
+    ReasonKind.NOT_WRITABLE_KIND: ReasonText(
+        "{subject} is of a kind that cannot be written in place[: {format}][ {found}][ {image_kind}]",
+        _CAUSE,
+        "Convert it first: qemu-img convert -O qcow2 {subject} NEW.qcow2, then repair the copy.",
+    ),
+    ReasonKind.READ_ONLY: ReasonText(
+        "{subject} is read-only",
+        "[{cause}]",
+        "Make the file writable (chmod u+w, chattr -i, remount), or repair a copy; unxen never changes these for you.",
+    ),
+    ReasonKind.BACKING_OF_OTHERS: ReasonText(
+        "other disks use {subject} as their backing file[: {user}][: {path}]",
+        "Changing it would corrupt every disk that is built on it.[ {cause}]",
+        "Repair the disk that the virtual machine really uses; its overlay takes the change.",
+    ),
+    ReasonKind.HIVE_DAMAGED: ReasonText(
+        r"the registry hive SYSTEM[ of {subject}] is damaged[: {problem}]",
+        _CAUSE,
+        "Start Windows where it ran and let it repair itself, or restore the disk from a backup; a damaged hive is never edited.",
+    ),
+    ReasonKind.HIVE_DIRTY: ReasonText(
+        "the registry hive SYSTEM[ of {subject}] is dirty: its newest changes are only in its log files",
+        "[Sequence numbers {primary} and {secondary} differ.][ {cause}]",
+        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN}",
+    ),
+    ReasonKind.HIBERNATED: ReasonText(
+        "Windows[ on {subject}] is hibernated, or was shut down by fast startup",
+        r"\hiberfil.sys holds a running Windows that would overwrite every change when it wakes up.[ {cause}]",
+        _FULL_SHUTDOWN,
+    ),
+    ReasonKind.VOLUME_DIRTY: ReasonText(
+        "the NTFS volume[ {subject}] is marked dirty: Windows will run chkdsk at its next start",
+        _CAUSE,
+        "Start Windows where it ran, let chkdsk finish, shut it down completely, and copy the disk again.",
+    ),
+    ReasonKind.JOURNAL_UNCLEAN: ReasonText(
+        "the NTFS volume[ {subject}] was not unmounted cleanly: its journal holds unfinished work[ ({found})]",
+        _CAUSE,
+        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN}",
+    ),
+    ReasonKind.ENCRYPTED: ReasonText(
+        "the volume[ {subject}] is encrypted[ with {found}]",
+        "Encrypted volumes cannot be read without their key, also while protection is suspended.[ {cause}]",
+        "Decrypt it in Windows (manage-bde -off C:), wait until it is done, shut down completely, and copy the disk again.",
+    ),
+    ReasonKind.DYNAMIC_DISK: ReasonText(
+        "the disk[ {subject}] is a Windows dynamic disk",
+        _CAUSE,
+        "Convert it to a basic disk with a tool of your choice, or repair by hand in the recovery environment.",
+    ),
+    ReasonKind.STORAGE_SPACE: ReasonText(
+        "the disk[ {subject}] belongs to a storage space",
+        "Windows cannot start from a storage space, so this is a data disk.[ {cause}]",
+        "Give the disk with Windows on it.",
+    ),
+    ReasonKind.HIVE_FILE_NOT_EDITABLE: ReasonText(
+        "the file of the registry hive SYSTEM[ of {subject}] cannot be edited[: it is {state}][: {problem}]",
+        _CAUSE,
+        r"In Windows: compact /u C:\Windows\System32\config\SYSTEM (or cipher /d), shut down completely, and copy the disk again.",
+    ),
+    ReasonKind.NO_BOOTABLE_BUS: ReasonText(
+        "no bus can be made bootable[ for {subject}][: {link}]",
+        "[{cause}]",
+        "unxen inspect shows for every bus where its boot path breaks; install the missing driver in Windows where it still runs.",
+    ),
+    ReasonKind.BUS_NOT_POSSIBLE: ReasonText(
+        "Windows[ {subject}] cannot be made to start from {bus}[: {link} is broken and not mendable]",
+        "[{cause}]",
+        "Leave out --bus, or take one of the buses that unxen inspect shows as possible.",
+    ),
+    ReasonKind.DANGLING_FILTER: ReasonText(
+        "the filter driver {subject} is listed[ in {key}] but cannot load, so Windows stops with 0x7B",
+        "It is not a Xen driver[ and {cause}]; what it was for is not known here, so nothing is changed.",
+        "If it is a left-over, take its name out of that list with regedit in the recovery environment, then run unxen again.",
+    ),
+    ReasonKind.THIRD_PARTY_DRIVER: ReasonText(
+        "the third-party driver {subject}[ ({inf})] would take the disk controller[ of {bus}][ {device}]",
+        "Nothing is known about how it behaves on the emulated controller.[ {cause}]",
+        "Uninstall it in Windows where it still runs, or choose another bus with --bus.",
+    ),
+    ReasonKind.WINDOWS_UNSUPPORTED: ReasonText(
+        "this Windows is not supported[: {subject}][ {version}]",
+        "[{cause}]",
+        "Supported are Windows XP and Server 2003 up to Windows 11 and Server 2025 on x86 and amd64.",
+    ),
+    ReasonKind.TOOL_MISSING: ReasonText(
+        "the program {subject} is missing",
+        "[{cause}]",
+        "Install it[: apt install {package}] and run unxen again; no disk was changed.",
+    ),
+    ReasonKind.TOOL_FAILED: ReasonText(
+        "the program {subject} failed", "[{cause}]", "No disk was changed. --debug shows the whole command and what it said."
+    ),
+    ReasonKind.NO_SPACE: ReasonText(
+        "there is not enough space in {subject}[: {needed} needed][, {free} free][, {found} free]",
+        _CAUSE,
+        "Make room there, or put unxen's working files elsewhere with UNXEN_STATE_DIR; the disk is unchanged.",
+    ),
+    ReasonKind.APPLIANCE_FAILED: ReasonText(
+        "the guestfs appliance did not do its work[: {subject}]",
+        _CAUSE,
+        "Check it with libguestfs-test-tool (packages python3-guestfs and linux-image-amd64); the disk is unchanged.",
+    ),
+    ReasonKind.BUSY: ReasonText(
+        "another unxen works on {subject}[ (process {pid})]", _CAUSE, "Wait for it, or give --wait SECONDS."
+    ),
+    ReasonKind.DELIVERY_IMPOSSIBLE: ReasonText(
+        "the delivery {subject} is not possible here", "[{cause}]", "Use --delivery auto (or leave it out)."
+    ),
+    ReasonKind.ROLLED_BACK: ReasonText(
+        "the repair was given up and rolled back[: {problem}][: {subject}]",
+        "[Expected {expected}.][ Found {found}.][ {cause}]",
+        "The disk is as it came. If this happens again, report it with the output of unxen inspect --json.",
+    ),
+    ReasonKind.COMMIT_UNFINISHED: ReasonText(
+        "a repair of {subject} was interrupted while it wrote[ (entry {entry})]",
+        "The disk may be a mix of old and new; it must not be started.[ {cause}]",
+        "Keep the disk and unxen's state directory as they are; do not start the virtual machine.",
+    ),
+    ReasonKind.SWITCH_FAILED: ReasonText(
+        "the disk is repaired, but its bus could not be switched[ to {bus}][: {subject}]",
+        _CAUSE,
+        "Attach the disk on that bus yourself; the old configuration is unchanged.",
+    ),
+    ReasonKind.WRITTEN_SINCE: ReasonText(
+        "{subject} was written since the repair, so it cannot be undone as a whole[: {path}]",
+        "[{cause}]",
+        "Nothing was changed. If Windows has run since and is fine, keep it; else restore a backup.",
+    ),
+    ReasonKind.NO_UNDO_DATA: ReasonText(
+        "there is no undo data for {subject}",
+        "unxen did not repair this disk here, its undo data has expired, or it was undone already.[ {cause}]",
+        "Use the state directory of the host that repaired it (UNXEN_STATE_DIR), or a backup.",
+    ),
+    ReasonKind.RECOVERY_REFUSED: ReasonText(
+        "the interrupted repair of {subject} cannot be finished: the disk was written since",
+        _CAUSE,
+        "Nothing was changed and everything is kept. Restore the disk from a backup or from where it came.",
+    ),
+    ReasonKind.PLATFORM_REFUSED: ReasonText(
+        "the platform does not take {subject}[: {problem}]",
+        "[{cause}]",
+        "Give the paths of its disk images instead, with the virtual machine shut down.",
+    ),
+    ReasonKind.POLICY_REFUSED: ReasonText(
+        "{subject} is forbidden here[: {problem}]", "[{cause}]", "Ask whoever administers this host, or see /etc/unxen/unxen.toml."
+    ),
+}

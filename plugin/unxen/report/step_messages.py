@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names for what is done: steps of a repair, kinds of changes, and the rules that ask for them.
+
+Touches nothing. One row per member of each enum (tests walk them).
+"""
+
+from unxen.model.change import ChangeKind
+from unxen.model.edit import Action
+from unxen.model.judgement import Verdict
+from unxen.model.progress import Step
+
+STEP_TITLES: dict[Step, str] = {
+    Step.LOCK: "lock the disks",
+    Step.LOOK: "look into the disks",
+    Step.DECIDE: "judge the boot path",
+    Step.OVERLAY: "put an overlay over the disk",
+    Step.EDIT: "edit the registry hive",
+    Step.DELIVER: "deliver the hive into the file system",
+    Step.VERIFY: "look again and compare",
+    Step.UNDO_DATA: "keep the old bytes for undo",
+    Step.COMMIT: "write to the disk",
+    Step.SWITCH: "switch the bus",
+}
+
+ACTION_WORDS: dict[Action, str] = {
+    Action.SET_VALUE: "set",
+    Action.DELETE_VALUE: "delete value",
+    Action.DELETE_KEY: "delete key",
+    Action.CREATE_KEY: "create key",
+}
+
+CHANGE_WORDS: dict[ChangeKind, str] = {
+    ChangeKind.KEY_ADDED: "key added",
+    ChangeKind.KEY_REMOVED: "key removed",
+    ChangeKind.KEY_CHANGED: "key changed",
+    ChangeKind.VALUE_ADDED: "value added",
+    ChangeKind.VALUE_REMOVED: "value removed",
+    ChangeKind.VALUE_CHANGED: "value changed",
+}
+
+VERDICT_WORDS: dict[Verdict, str] = {
+    Verdict.HEALTHY: "healthy",
+    Verdict.REPAIRABLE: "repairable",
+    Verdict.REPAIRED: "repaired",
+    Verdict.REFUSED: "refused",
+    Verdict.NO_WINDOWS: "no Windows",
+    Verdict.FAILED: "failed",
+}
+
+# Keyed by the name of the rule's module in `plan/rules`.
+RULE_TITLES: dict[str, str] = {
+    "inbox_controllers": "Windows' own disk drivers on",
+    "overrides": "StartOverride off",
+    "xen_services": "Xen services off the boot path",
+    "class_filters": "Xen filters out of device classes",
+    "device_filters": "Xen filters out of single devices",
+    "controllers_findable": "controllers findable",
+    "processors": "processor drivers of the old host off",
+    "xen_settings": "Xen settings cleared",
+    "control_sets": "every control set",
+}

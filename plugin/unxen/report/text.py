@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An outcome for a person: the verdict first, then why, then what to do, as a good compiler tells it.
+
+Touches nothing, never fails; everything from a guest is escaped. `render` gives the whole text, `headline` its first line.
+"""
+
+from unxen.model.facts import Installation
+from unxen.model.ids import Bus
+from unxen.model.judgement import InstallationJudgement, Note, Verdict
+from unxen.model.outcome import Outcome
+from unxen.model.reason import Reason
+from unxen.report.escape import clipped, visible
+from unxen.report.layout import Context, Tone, heading, labelled, wrapped
+from unxen.report.messages import bus_words, tell_note, tell_reason
+from unxen.report.step_messages import VERDICT_WORDS
+from unxen.report.text_boot import boot_path, buses, why_it_stops
+from unxen.report.text_next import done_lines, next_lines
+from unxen.report.text_plan import plan_lines, plan_summary
+from unxen.report.text_xen import xen_left
+
+_TONES = {
+    Verdict.HEALTHY: Tone.GOOD,
+    Verdict.REPAIRED: Tone.GOOD,
+    Verdict.REPAIRABLE: Tone.BAD,
+    Verdict.REFUSED: Tone.BAD,
+    Verdict.FAILED: Tone.BAD,
+    Verdict.NO_WINDOWS: Tone.DOUBT,
+}
+
+
+def render(outcome: Outcome, context: Context) -> str:
+    """The whole report, ending with a line break."""
+    lines = _headline(outcome, context)
+    for reason in outcome.reasons:
+        lines += _reason(reason, context, first=reason is outcome.reasons[0])
+    for judged in outcome.judgement.installations if outcome.judgement else ():
+        lines += _installation(outcome, judged, context)
+    lines += _notes(outcome.notes, context)
+    if outcome.judgement and not outcome.judgement.plan.empty:
+        show = plan_lines if outcome.verb == "plan" else plan_summary
+        lines += show(outcome.judgement.plan, context) if outcome.verdict is Verdict.REPAIRABLE else []
+    lines += done_lines(outcome, context) + next_lines(outcome, context)
+    return "\n".join(lines) + "\n"
+
+
+def headline(outcome: Outcome, context: Context) -> str:
+    """The verdict in one line, for --quiet."""
+    return "\n".join(_headline(outcome, context)) + "\n"
+
+
+def _headline(outcome: Outcome, context: Context) -> list[str]:
+    name = clipped(" + ".join(outcome.target) or "unxen")
+    lines = wrapped(context.style, f"{name}: {_verdict(outcome)}", "", "  ")
+    return [context.style.paint(line, _TONES[outcome.verdict]) for line in lines]
+
+
+def _verdict(outcome: Outcome) -> str:
+    bus = outcome.judgement.bus if outcome.judgement else Bus.UNKNOWN
+    if outcome.verb == "undo" and not outcome.reasons:
+        return "undone: the disk is as it was before the repair"
+    if outcome.verdict in (Verdict.REFUSED, Verdict.FAILED):
+        what = tell_reason(outcome.reasons[0]).what if outcome.reasons else "no reason was given"
+        return f"{VERDICT_WORDS[outcome.verdict]}: {what}"
+    if outcome.verdict is Verdict.REPAIRED:
+        return f"repaired: Windows now reaches its system disk on {bus_words(bus)}"
+    if outcome.verdict is Verdict.REPAIRABLE:
+        return f"would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on {bus.value}; {_could(outcome)}"
+    return _nothing_to_do(outcome)
+
+
+def _could(outcome: Outcome) -> str:
+    return "the repair was tried out and works, the disk is unchanged" if outcome.dry_run else "can be repaired"
+
+
+def _nothing_to_do(outcome: Outcome) -> str:
+    if outcome.verdict is Verdict.NO_WINDOWS:
+        return "no Windows found, nothing to do"
+    judged = outcome.judgement.installations if outcome.judgement else ()
+    chains = [chain for each in judged for chain in each.chains if chain.bus is each.bus]
+    if chains and all(chain.whole for chain in chains):
+        return f"healthy: Windows reaches its system disk on {chains[0].bus.value}, nothing to do"
+    return "healthy: no Xen drivers are in the way, nothing to do"
+
+
+def _reason(reason: Reason, context: Context, first: bool) -> list[str]:
+    told = tell_reason(reason)
+    lines = [] if first else ["", *wrapped(context.style, f"also: {told.what}", "  ")]
+    if told.cause:
+        lines += labelled(context.style, "why:", told.cause, column=8)
+    return lines + labelled(context.style, "remedy:", told.remedy, column=8)
+
+
+def _installation(outcome: Outcome, judged: InstallationJudgement, context: Context) -> list[str]:
+    seen = next((each for each in outcome.facts.installations if each.id == judged.installation), None) if outcome.facts else None
+    lines = ["", *wrapped(context.style, _windows(seen, judged), "  ", "    ")]
+    if outcome.judgement and len(outcome.judgement.installations) > 1:
+        lines += wrapped(context.style, f"{VERDICT_WORDS[judged.verdict]} [{visible(judged.installation)}]", "    ")
+    for reason in judged.reasons:
+        if reason not in outcome.reasons:
+            lines += wrapped(context.style, tell_reason(reason).what, "    ", "      ")
+    if outcome.verb in ("inspect", "repair") and outcome.verdict is not Verdict.REPAIRED:
+        lines += boot_path(judged, context) + why_it_stops(judged, context) if judged.verdict is not Verdict.HEALTHY else []
+        lines += xen_left(judged, context) + buses(judged, context)
+    return lines + _notes([each for each in judged.notes if each not in outcome.notes], context)
+
+
+def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
+    if seen is None:
+        return visible(judged.installation)
+    place = f"{visible(seen.root)} on disk {seen.disk}, " + (
+        f"partition {seen.partition}" if seen.partition else "no partition table"
+    )
+    facts = seen.windows
+    if facts is None:
+        return f"a Windows in {place}"
+    version = ".".join(str(part) for part in facts.version)
+    words = [clipped(facts.product, 80) or "Windows", f"version {version}", facts.architecture.value]
+    return f"{', '.join(words)}, in {place}"
+
+
+def _notes(notes: tuple[Note, ...] | list[Note], context: Context) -> list[str]:
+    if not notes:
+        return []
+    lines = heading(context.style, "Notes")
+    for text in dict.fromkeys(tell_note(each) for each in notes):
+        lines += wrapped(context.style, f"{text}.", "    - ", "      ")
+    return lines

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was done and what to type next: the part of a report that people act on.
+
+Touches nothing. Commands are quoted for a shell and shown only for targets that survive the quoting readably.
+"""
+
+import shlex
+
+from unxen.model.judgement import Verdict
+from unxen.model.outcome import Outcome
+from unxen.report.escape import visible
+from unxen.report.layout import Context, heading, labelled
+from unxen.report.messages import bus_words
+from unxen.report.text_plan import counted
+
+_DELIVERIES = {"appliance": "by a guestfs appliance", "in-place": "in place, into the clusters of the file"}
+
+
+def done_lines(outcome: Outcome, context: Context) -> list[str]:
+    """After a repair: what was changed, how it was verified, how to undo it, and where to attach the disk."""
+    if outcome.verdict is not Verdict.REPAIRED or outcome.judgement is None or outcome.verb != "repair":
+        return []
+    plan = outcome.judgement.plan
+    changes = sum(len(each.edits) for each in plan.installations)
+    hives = counted(sum(bool(each.edits) for each in plan.installations), "hive")
+    rows = [
+        ("attach on", bus_words(outcome.judgement.bus)),
+        ("changed", f"{counted(changes, 'change')} in {hives}, nothing else on the disk" if changes else ""),
+        ("delivered", _DELIVERIES.get(outcome.delivery, visible(outcome.delivery))),
+        ("verified", "looked again: boot path whole, nothing left to do, the registry differs by the plan alone"),
+        ("undo", _command("undo", outcome, "") if outcome.entry is not None else ""),
+        ("took", _took(outcome)),
+    ]
+    lines = [line for label, text in rows if text for line in labelled(context.style, label, text, indent=4, column=12)]
+    return [*heading(context.style, "Done"), *lines]
+
+
+def next_lines(outcome: Outcome, context: Context) -> list[str]:
+    """What to type next."""
+    if outcome.verdict is not Verdict.REPAIRABLE:
+        return []
+    rows = [] if outcome.verb == "plan" else [(_command("plan", outcome, context.options), "shows every change")]
+    rows.append((_command("repair", outcome, context.options), "makes them, verified, with a way back"))
+    lines = heading(context.style, "Next")
+    column = max(len(command) for command, _ in rows) + 3
+    for command, text in rows:
+        fits = column + len(text) + 4 <= context.style.width
+        lines += [f"    {command:<{column}}{text}"] if fits else [f"    {command}", f"        {text}"]
+    return lines
+
+
+def _command(verb: str, outcome: Outcome, options: str) -> str:
+    words = " ".join(shlex.quote(visible(each)) for each in outcome.target)
+    return f"unxen {verb} {words} {options}".rstrip()
+
+
+def _took(outcome: Outcome) -> str:
+    return f"{sum(seconds for _, seconds in outcome.timings):.1f} s" if outcome.timings else ""
