@@ -27,7 +27,6 @@ class FlawKind(Enum):
     SUBKEY_LIST = "subkey-list"
     ORDER = "order"
     HASH = "hash"
-    VALUE_COUNT = "value-count"
     DATA_SIZE = "data-size"
     BIG_DATA = "big-data"
     EMPTY_LIST = "empty-list"
