@@ -15,7 +15,7 @@ class Wanted:
 
     `services`: lower-cased names whose driver files are looked for. `settings`: keys relative to a control set whose whole
     content is read. `device_prefixes`: beginnings of ids below Enum (`PCI\VEN_5853`) whose instances are read. `device_ids`: ids of
-    storage controllers (`PCI\CC_010601`) whose drivers are looked up in the hive's DriverDatabase.
+    storage controllers (`PCI\CC_010601`) whose drivers are looked up in the hive's own databases.
     """
 
     services: tuple[str, ...]
@@ -53,7 +53,8 @@ def _device_prefixes(knowledge: Knowledge) -> list[str]:
 
 def _device_ids(knowledge: Knowledge) -> list[str]:
     emulated = [each for row in knowledge.emulated for each in row.ids]
-    return emulated + [each for row in knowledge.controllers for each in row.ids]
+    critical = [row.id.replace("#", "\\") for row in knowledge.critical_rows]
+    return emulated + [each for row in knowledge.controllers for each in row.ids] + critical
 
 
 def _compatible_only(device_id: str) -> bool:
