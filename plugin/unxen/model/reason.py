@@ -12,6 +12,7 @@ class ReasonKind(Enum):
     """Every cause that unxen can name, by the layer that finds it."""
 
     DEFECT = "defect"
+    INTERRUPTED = "interrupted"
     USAGE = "usage"
     FORMAT_NEEDED = "format-needed"
     CONFIG_INVALID = "config-invalid"
