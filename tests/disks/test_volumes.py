@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from generators.disks import MIB, format_ntfs, mounted
-from generators.volumes import change_attribute, fragment, open_volume, patch, pattern_hive, record_place
+from generators.volumes import change_attribute, open_volume, patch, pattern_hive, record_place, write_backwards
 from unxen.model.reason import ReasonKind
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.hive_file import HiveFile, read_hive_file
@@ -61,6 +61,11 @@ def by_runs(volume: Path, hive: HiveFile) -> bytes:
     return b"".join(pieces)[: hive.record.size]
 
 
+def in_pieces(top: Path, piece: int) -> None:
+    """Writes the hive so that it lies in many pieces."""
+    write_backwards(top / "Windows/System32/config/SYSTEM", HIVE, piece)
+
+
 def by_library(volume: Path) -> bytes:
     return open_volume(volume).files.read(PATH, 0, 1 << 30)
 
@@ -81,24 +86,23 @@ def test_hive_on_any_cluster_size(tmp_path: Path, cluster_size: int):
     assert subprocess.run(["ntfscat", "-q", "-f", volume, "Windows/System32/config/SYSTEM"], capture_output=True).stdout == HIVE
 
 
-def test_record_and_runs_are_those_that_ntfsinfo_reports(tmp_path: Path):
-    volume = make(tmp_path / "volume")
+def test_record_and_runs_are_those_that_ntfscluster_and_ntfsinfo_report(tmp_path: Path):
+    volume = make(tmp_path / "volume", None, before=lambda top: in_pieces(top, 65536))
     record = look(volume).record
     assert record is not None
-    said = subprocess.run(["ntfsinfo", "-fvF", "/Windows/System32/config/SYSTEM", volume], capture_output=True, text=True).stdout
-    fields = [line.split(":", 1) for line in said.splitlines() if ":" in line]
-    numbers = {name.strip(): value.split()[0] for name, value in fields if value.split()}
-    assert numbers["MFT Record Number"] == str(record.number) or f"Inode {record.number}" in said
-    runs = [line.split() for line in said.splitlines() if "length:" in line]
-    found = [(int(words[words.index("LCN:") + 1], 16), int(words[words.index("length:") + 1], 16)) for words in runs]
-    assert [(run.cluster, run.count) for run in record.runs] == found[-len(record.runs) :]
+    dumped = subprocess.run(["ntfscluster", "-F", "Windows/System32/config/SYSTEM", volume], capture_output=True, text=True).stdout
+    rows = [line.split() for line in dumped.split("0x80", 1)[1].splitlines()[2:] if line.strip()]
+    assert [(run.cluster, run.count) for run in record.runs] == [(int(cluster), int(count)) for _, cluster, count in rows]
+    command = ["ntfsinfo", "-vF", "/Windows/System32/config/SYSTEM", volume]
+    described = subprocess.run(command, capture_output=True, text=True).stdout
+    assert f"$DATA (0x80) from mft record {record.number} " in described
     raw = volume.read_bytes()[record.record_offset : record.record_offset + 1024]
     assert raw[:4] == b"FILE"
     assert "SYSTEM".encode("utf-16-le") in raw
 
 
 def test_fragmented_hive_comes_in_order(tmp_path: Path):
-    volume = make(tmp_path / "volume", before=lambda top: fragment(top, 65536, 25))
+    volume = make(tmp_path / "volume", None, before=lambda top: in_pieces(top, 65536))
     hive = look(volume)
     assert hive.record is not None
     assert len(hive.record.runs) > 20
@@ -107,27 +111,26 @@ def test_fragmented_hive_comes_in_order(tmp_path: Path):
 
 
 def test_hive_whose_record_goes_on_elsewhere_is_followed_completely(tmp_path: Path):
-    small = pattern_hive(MIB * 5 // 4)
-    volume = make(tmp_path / "volume", small, cluster_size=1024, size=8 * MIB, before=lambda top: fragment(top, 1024, 1400))
+    volume = make(tmp_path / "volume", None, before=lambda top: in_pieces(top, 4096))
     hive = look(volume)
     assert hive.record is not None
     assert hive.record.attribute_list
     assert hive.record.complete
     assert len(hive.record.runs) > 300
-    assert hive.data == by_runs(volume, hive) == by_library(volume) == small
+    assert hive.data == by_runs(volume, hive) == by_library(volume) == HIVE
     assert hive.troubles == ()
 
 
-def test_hive_whose_continuation_is_lost_is_not_editable(tmp_path: Path):
-    small = pattern_hive(MIB * 5 // 4)
-    volume = make(tmp_path / "volume", small, cluster_size=1024, size=8 * MIB, before=lambda top: fragment(top, 1024, 1400))
+def test_hive_whose_continuation_is_lost_is_damaged_and_never_half_read(tmp_path: Path):
+    volume = make(tmp_path / "volume", None, before=lambda top: in_pieces(top, 4096))
     opened = open_volume(volume)
     entry = opened.find(PATH)
     assert entry is not None
-    others = [number for number in range(64, 6000) if base_of(opened, number) == entry.number]
+    others = [number for number in range(24, 2500) if base_of(opened, number) == entry.number]
     patch(volume, record_place(volume, others[-1]), b"BAAD")
-    assert look(volume).data is None or whats(look(volume)) == ["incomplete"]
-    assert look(volume).troubles
+    hive = look(volume)
+    assert hive.data is None
+    assert hive.troubles[0].kind == ReasonKind.HIVE_DAMAGED
 
 
 def base_of(volume: NtfsVolume, number: int) -> int:

@@ -86,16 +86,10 @@ def write_log(volume: Path, pages: Sequence[bytes]) -> None:
     patch(volume, extent.cluster * opened.boot.cluster_size, b"".join(pages))
 
 
-def fragment(top: Path, piece: int, holes: int) -> None:
-    """Fills a mounted volume with files and frees every second of the last ones, so that the next file comes in pieces."""
-    (top / "fill").mkdir()
-    made = []
-    try:
-        while True:
-            name = top / "fill" / f"{len(made):06}"
-            name.write_bytes(bytes(piece))
-            made.append(name)
-    except OSError:
-        pass
-    for name in made[-2 * holes :: 2]:
-        name.unlink()
+def write_backwards(path: Path, data: bytes, piece: int) -> None:
+    """Writes a file of a mounted volume from its end to its beginning, by which ntfs-3g puts nearly every piece elsewhere."""
+    with path.open("wb", buffering=0) as file:
+        file.truncate(len(data))
+        for at in reversed(range(0, len(data), piece)):
+            file.seek(at)
+            file.write(data[at : at + piece])

@@ -8,11 +8,10 @@ from unxen.model.ids import GuestPath, Missing
 from unxen.probe.directory_index import Directory
 from unxen.probe.files import Entry, parts_of
 from unxen.probe.malformed import VOLUME_ERRORS
-from unxen.probe.ntfs import NtfsVolume
+from unxen.probe.ntfs import ROOT, NtfsVolume
 
 # A hive of a real Windows names about ten directories; a forged one could name a new one in every service.
 MOST_DIRECTORIES = 256
-ROOT = 5
 
 
 class SeenFiles:

@@ -9,16 +9,15 @@ import re
 from dataclasses import dataclass
 
 from unxen.model.ids import GuestPath
-from unxen.probe.files import Entry, Files
+from unxen.probe.files import Entry
 from unxen.probe.malformed import Malformed
-from unxen.probe.ntfs import NtfsVolume
+from unxen.probe.ntfs import ROOT, NtfsVolume
 
 KERNELS = ("ntoskrnl.exe", "ntkrnlpa.exe", "ntkrnlmp.exe", "ntkrpamp.exe")
 USUAL_ROOTS = ("Windows", "WINNT")
 KEPT_BY_SETUP = re.compile(r"\$|windows\.old", re.IGNORECASE)
 # Windows cannot make such names; what has one in a root was put there to confuse somebody.
 ILLEGAL = re.compile(r'[\x00-\x1f"*/:<>?|\\\ud800-\udfff]')
-ROOT = 5
 MOST_ENTRIES = 4096
 MOST_ROOTS = 256
 
@@ -41,7 +40,7 @@ class Found:
 
 def find_installations(volume: NtfsVolume) -> list[Found]:
     """Every Windows on a volume, in the order of the names of their roots."""
-    found = (_look_into(volume.files, name) for name in _candidates(volume))
+    found = (_look_into(volume, name) for name in _candidates(volume))
     return sorted((each for each in found if each is not None), key=lambda each: each.root.upper())
 
 
@@ -75,20 +74,20 @@ def _may_be_root(name: str) -> bool:
     return bool(name) and not KEPT_BY_SETUP.match(name) and not ILLEGAL.search(name)
 
 
-def _look_into(files: Files, root: str) -> Found | None:
-    system32 = _directory(files, f"\\{root}", "System32")
-    config = system32 and _directory(files, system32[0], "config")
+def _look_into(volume: NtfsVolume, root: str) -> Found | None:
+    system32 = _directory(volume, f"\\{root}", "System32")
+    config = system32 and _directory(volume, system32[0], "config")
     if not system32 or not config:
         return None
-    hive = files.find(f"{config[0]}\\SYSTEM")
-    kernel = next((entry for name in KERNELS if (entry := files.find(f"{system32[0]}\\{name}")) is not None), None)
+    hive = volume.find(f"{config[0]}\\SYSTEM")
+    kernel = next((entry for name in KERNELS if (entry := volume.find(f"{system32[0]}\\{name}")) is not None), None)
     if hive is None or kernel is None or hive.directory:
         return None
     kernel_path = GuestPath(f"{system32[0]}\\{kernel.name}")
     return Found(GuestPath(f"\\{root}"), GuestPath(config[0]), hive, kernel_path, kernel)
 
 
-def _directory(files: Files, parent: str, name: str) -> tuple[str, Entry] | None:
+def _directory(volume: NtfsVolume, parent: str, name: str) -> tuple[str, Entry] | None:
     """The path of a directory, as spelled, and its entry."""
-    entry = files.find(f"{parent}\\{name}")
+    entry = volume.find(f"{parent}\\{name}")
     return (f"{parent}\\{entry.name}", entry) if entry is not None and entry.directory else None

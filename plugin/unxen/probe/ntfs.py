@@ -11,13 +11,14 @@ from unxen.model.volume_facts import FileRecord
 from unxen.probe.boot_sector import read_boot_sector
 from unxen.probe.device import Readable, Slice
 from unxen.probe.directory_index import Directory
-from unxen.probe.files import Entry, Files
-from unxen.probe.malformed import Malformed
+from unxen.probe.files import Entry, Files, parts_of
+from unxen.probe.malformed import LIBRARY_ERRORS, Malformed
 from unxen.probe.mft import Mft
 from unxen.probe.mft_record import Type
 
 # Above this libfsntfs multiplies sub-node numbers of an index by the cluster size, though their unit is 512 bytes (up to 2024).
 FSNTFS_LARGEST_CLUSTER = 4096
+ROOT = 5
 
 
 class NtfsVolume:
@@ -40,8 +41,23 @@ class NtfsVolume:
         return TskFiles(self.source)
 
     def find(self, path: str) -> Entry | None:
-        """The entry at a path, compared without case."""
-        return self.files.find(path)
+        """The entry at a path, compared without case.
+
+        The library reads a file's record to say that it exists; where that is damaged, the directory still says it, and the file
+        can be reported as damaged instead of making a whole volume unreadable.
+        """
+        try:
+            return self.files.find(path)
+        except LIBRARY_ERRORS:
+            return self._find_by_index(path)
+
+    def _find_by_index(self, path: str) -> Entry | None:
+        found: Entry | None = Entry("", ROOT, ROOT, directory=True)
+        for part in parts_of(path):
+            if found is None or not found.directory:
+                return None
+            found = self.directory(found.number).find(part)
+        return found
 
     def directory(self, number: int) -> Directory:
         """The index of the directory with this record."""
@@ -55,9 +71,14 @@ class NtfsVolume:
         return found
 
     def read(self, path: str, entry: Entry, offset: int, length: int) -> bytes:
-        """Bytes of a file: by its clusters where they hold them plainly, else through the library."""
+        """Bytes of a file: by its clusters where they hold them plainly, else through the library.
+
+        A file of which a record is lost is never read: libfsntfs gives zeros for what that record mapped, without a word.
+        """
         file = self.mft.file(entry.number)
         stream = self.mft.stream(file, Type.DATA)
+        if not stream.complete:
+            raise Malformed(f"record {entry.number}", "a record that continues it is lost")
         if stream.plain and not file.elsewhere:
             return self.mft.read(stream, offset, length, cached=length < 1 << 20)
         return self.files.read(path, offset, max(0, min(length, stream.size - offset)))
