@@ -10,6 +10,7 @@ from unxen.model.reason import ReasonKind
 
 DONE = 0
 DEFECT = 1
+WRONG_USAGE = 2
 WOULD_STOP = 3
 INTERRUPTED = 130
 
@@ -54,6 +55,7 @@ MEANINGS: dict[int, str] = {
 
 REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.DEFECT: 1,
+    ReasonKind.INTERRUPTED: INTERRUPTED,
     ReasonKind.USAGE: 2,
     ReasonKind.FORMAT_NEEDED: 2,
     ReasonKind.CONFIG_INVALID: 2,

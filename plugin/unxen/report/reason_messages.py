@@ -28,7 +28,10 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.DEFECT: ReasonText(
         "unxen itself failed[ in {subject}]",
         _CAUSE,
-        "This is a defect of unxen; no disk was left half-written. Run it again with --debug and report what it prints.",
+        "This is a defect of unxen. Run it again with --debug and report what it prints; unxen inspect tells how the disk is.",
+    ),
+    ReasonKind.INTERRUPTED: ReasonText(
+        "interrupted", _CAUSE, "What was begun has been cleaned up; run it again when you like, or unxen inspect to see the disk."
     ),
     ReasonKind.USAGE: ReasonText("[{subject}: ][{problem}]", _CAUSE, "See unxen --help[, or unxen {verb} --help]."),
     ReasonKind.FORMAT_NEEDED: ReasonText(
@@ -230,7 +233,7 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.TOOL_MISSING: ReasonText(
         "the program {subject} is missing",
         "[{cause}]",
-        "Install it[: apt install {package}] and run unxen again; no disk was changed.",
+        "Install it[ (apt install {package})] and run unxen again; no disk was changed.",
     ),
     ReasonKind.TOOL_FAILED: ReasonText(
         "the program {subject} failed", "[{cause}]", "No disk was changed. --debug shows the whole command and what it said."

@@ -6,10 +6,11 @@ Touches nothing, never fails; everything from a guest is escaped. `render` gives
 
 from unxen.model.facts import Installation
 from unxen.model.ids import Bus
-from unxen.model.judgement import InstallationJudgement, Note, Verdict
+from unxen.model.judgement import InstallationJudgement, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.reason import Reason
 from unxen.report.escape import clipped, visible
+from unxen.report.exit_codes import WRONG_USAGE, exit_code
 from unxen.report.layout import Context, Tone, heading, labelled, wrapped
 from unxen.report.messages import bus_words, tell_note, tell_reason
 from unxen.report.step_messages import VERDICT_WORDS
@@ -35,11 +36,10 @@ def render(outcome: Outcome, context: Context) -> str:
         lines += _reason(reason, context, first=reason is outcome.reasons[0])
     for judged in outcome.judgement.installations if outcome.judgement else ():
         lines += _installation(outcome, judged, context)
-    lines += _notes(outcome.notes, context)
     if outcome.judgement and not outcome.judgement.plan.empty:
         show = plan_lines if outcome.verb == "plan" else plan_summary
         lines += show(outcome.judgement.plan, context) if outcome.verdict is Verdict.REPAIRABLE else []
-    lines += done_lines(outcome, context) + next_lines(outcome, context)
+    lines += done_lines(outcome, context) + _notes(outcome, context) + next_lines(outcome, context)
     return "\n".join(lines) + "\n"
 
 
@@ -59,13 +59,20 @@ def _verdict(outcome: Outcome) -> str:
     if outcome.verb == "undo" and not outcome.reasons:
         return "undone: the disk is as it was before the repair"
     if outcome.verdict in (Verdict.REFUSED, Verdict.FAILED):
-        what = tell_reason(outcome.reasons[0]).what if outcome.reasons else "no reason was given"
-        return f"{VERDICT_WORDS[outcome.verdict]}: {what}"
+        return _refusal(outcome)
     if outcome.verdict is Verdict.REPAIRED:
         return f"repaired: Windows now reaches its system disk on {bus_words(bus)}"
     if outcome.verdict is Verdict.REPAIRABLE:
         return f"would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on {bus.value}; {_could(outcome)}"
     return _nothing_to_do(outcome)
+
+
+def _refusal(outcome: Outcome) -> str:
+    """What happened; a mistake of the caller is no verdict on a disk, and a name already said is not said again."""
+    if not outcome.reasons:
+        return VERDICT_WORDS[outcome.verdict]
+    what = tell_reason(outcome.reasons[0]).what.removeprefix(f"{clipped(' + '.join(outcome.target))} ")
+    return what if exit_code(outcome) == WRONG_USAGE else f"{VERDICT_WORDS[outcome.verdict]}: {what}"
 
 
 def _could(outcome: Outcome) -> str:
@@ -101,7 +108,7 @@ def _installation(outcome: Outcome, judged: InstallationJudgement, context: Cont
     if outcome.verb in ("inspect", "repair") and outcome.verdict is not Verdict.REPAIRED:
         lines += boot_path(judged, context) + why_it_stops(judged, context) if judged.verdict is not Verdict.HEALTHY else []
         lines += xen_left(judged, context) + buses(judged, context)
-    return lines + _notes([each for each in judged.notes if each not in outcome.notes], context)
+    return lines
 
 
 def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
@@ -118,7 +125,9 @@ def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
     return f"{', '.join(words)}, in {place}"
 
 
-def _notes(notes: tuple[Note, ...] | list[Note], context: Context) -> list[str]:
+def _notes(outcome: Outcome, context: Context) -> list[str]:
+    judged = outcome.judgement.installations if outcome.judgement else ()
+    notes = [*outcome.notes, *(note for each in judged for note in each.notes)]
     if not notes:
         return []
     lines = heading(context.style, "Notes")

@@ -4,6 +4,7 @@
 Touches nothing. Edits that differ only in their control set stand once, with both numbers.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from unxen.model.edit import Action, Edit, InstallationPlan, Plan
@@ -83,16 +84,25 @@ def _tail(edit: Edit) -> str:
 def _path(same: Sequence[Edit]) -> str:
     head, _, tail = same[0].key.partition("\\")
     numbers = "+".join([head, *(f"{edit.control_set:03}" for edit in same[1:])])
-    name = same[0].value_name
-    value = "" if name is None else f"\\{name or '(Default)'}"
-    return f"{numbers}\\{tail}{value}" if tail else f"{numbers}{value}"
+    return clipped(f"{numbers}\\{tail}" if tail else numbers, 400)
 
 
 def _edit_lines(edit: Edit, path: str, style: Style) -> list[str]:
     mark = style.mark("bad") if edit.required else style.mark("dot")
-    lines = wrapped(style, clipped(path, 400), "      ", "        ")
-    lines[0] = f"    {mark}{lines[0][5:]}"
-    return lines + wrapped(style, _change(edit, style), "        ", "          ")
+    name = "" if edit.value_name is None else f"{clipped(edit.value_name) or '(Default)'}: "
+    first, *more = path_lines(path, style.width - 8)
+    lines = [f"    {mark} {first}", *(f"        {each}" for each in more)]
+    return lines + wrapped(style, name + _change(edit, style), "        ", "          ")
+
+
+def path_lines(path: str, width: int) -> list[str]:
+    """A registry path broken before a backslash where it is too long; a name that is too long by itself stays whole."""
+    lines = [""]
+    for part in re.findall(r"\\?[^\\]*", path):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return [each for each in lines if each] or [path]
 
 
 def _change(edit: Edit, style: Style) -> str:

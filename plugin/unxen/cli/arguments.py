@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as people type it becomes a Call; argparse, because it starts in a fraction of click's time.
+
+Prints only what --help and --version ask for. Everything that is wrong raises Refused(USAGE).
+"""
+
+import argparse
+import difflib
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from unxen import __version__
+from unxen.cli.call import Call
+from unxen.errors import refused
+from unxen.host.config import BUS_NAMES, bus_named
+from unxen.model.ids import Bus, InstallationId
+from unxen.model.reason import ReasonKind
+from unxen.model.settings import Delivery
+from unxen.platforms.files import FORMAT_NAMES
+
+EPILOG = """\
+A TARGET is the path of a disk image or block device. Several are the disks of one guest; --each makes every one a guest of its own.
+inspect and plan write nothing. Exit codes: unxen exit-codes.
+"""
+DEFAULT_HIVE_ROOT = r"HKEY_LOCAL_MACHINE\SYSTEM"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is a refusal like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        verb = self.prog.partition(" ")[2]
+        raise refused(ReasonKind.USAGE, verb=verb, problem=message)
+
+
+def parse(arguments: Sequence[str]) -> Call:
+    """The call; SystemExit after --help and --version."""
+    _refuse_unknown_verb(arguments)
+    chosen = vars(_parser().parse_args(arguments))
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    call = Call(**values)
+    _check(call)
+    return call
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line that cannot be understood asks for JSON all the same."""
+    before = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    pairs = list(itertools.pairwise(before))
+    return "--json" in before or "--as=json" in before or ("--as", "json") in pairs
+
+
+def verb_in(arguments: Sequence[str]) -> str:
+    """The verb of a command line that cannot be understood, or nothing."""
+    return next((each for each in arguments if each in VERBS), "")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="unxen",
+        description="Makes a Windows that ran on Xen start on KVM, offline and with a way back.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"unxen {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    for name, (summary, options) in VERBS.items():
+        child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
+        for each in options:
+            each(child)
+    return parser
+
+
+def _target_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image or block device")
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        action="append",
+        default=[],
+        metavar="F",
+        help=f"image format of the disks in their order, repeatable: {', '.join(FORMAT_NAMES)}; not needed where the name tells",
+    )
+    parser.add_argument("--each", action="store_true", help="every TARGET is a guest of its own")
+    parser.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="with --each: work on N guests at a time")
+
+
+def _choice_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--installation", type=_installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
+    parser.add_argument("--bus", type=_bus, metavar="BUS", help=f"bus to judge and repair for: {', '.join(BUS_NAMES)}")
+
+
+def _output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document per guest, on failure too")
+    parser.add_argument("--quiet", action="store_true", help="the verdict only")
+    parser.add_argument("--verbose", action="store_true", help="tell the steps even when nobody looks at a terminal")
+    parser.add_argument("--debug", action="store_true", help="tell every program that is started, and where an error came from")
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--as", dest="form", choices=("text", "json", "reg"), default="text", help="reg is what regedit imports")
+    parser.add_argument(
+        "--hive-root",
+        type=_hive_root,
+        default=DEFAULT_HIVE_ROOT,
+        metavar="KEY",
+        help=rf"where the SYSTEM hive is loaded when the .reg file is imported (default {DEFAULT_HIVE_ROOT}; "
+        r"in the recovery environment for instance HKEY_LOCAL_MACHINE\Temp)",
+    )
+
+
+def _repair_options(parser: argparse.ArgumentParser) -> None:
+    ways = [each.value for each in Delivery]
+    parser.add_argument(
+        "--delivery", type=_delivery, metavar="WAY", help=f"how the hive gets into the file system: {', '.join(ways)}"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="do everything but the last step; the disk stays as it is")
+
+
+def _wait_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wait", type=_seconds, metavar="S", help="wait up to S seconds for another unxen on the same disk")
+
+
+def _codes_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--markdown", action="store_true", help="as docs/exit-codes.md")
+
+
+_Option = Callable[[argparse.ArgumentParser], None]
+VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
+    "inspect": (
+        "tell whether Windows would reach its system disk, and if not why",
+        (_target_options, _choice_options, _output_options),
+    ),
+    "plan": (
+        "show every registry change that repair would make",
+        (_target_options, _choice_options, _plan_options, _output_options),
+    ),
+    "repair": (
+        "make Windows bootable: edit, verify, commit",
+        (_target_options, _choice_options, _repair_options, _wait_option, _output_options),
+    ),
+    "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
+    "exit-codes": ("list the exit codes", (_codes_options,)),
+}
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError("a number from 1 to 64 is expected")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError("seconds from 0 to 86400 are expected")
+    return seconds
+
+
+def _bus(text: str) -> Bus:
+    try:
+        return bus_named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no bus {text!r}; known are {', '.join(BUS_NAMES)}{_near(text, BUS_NAMES)}") from error
+
+
+def _delivery(text: str) -> Delivery:
+    try:
+        return Delivery(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no delivery {text!r}; known are {', '.join(each.value for each in Delivery)}") from error
+
+
+def _installation(text: str) -> InstallationId:
+    r"""`disk:partition:\ROOT`; slashes are taken for backslashes, which shells make hard to type."""
+    disk, _, rest = text.partition(":")
+    partition, _, root = rest.partition(":")
+    if not (disk.isdecimal() and partition.isdecimal() and root):
+        raise argparse.ArgumentTypeError(r"an id as unxen inspect shows it is expected, e.g. '1:2:\Windows'")
+    root = root.replace("/", "\\")
+    return InstallationId(f"{disk}:{partition}:{root if root[0] == chr(92) else chr(92) + root}")
+
+
+def _hive_root(text: str) -> str:
+    if not text.upper().startswith(("HKEY_LOCAL_MACHINE\\", "HKEY_USERS\\")) or not text.isprintable() or "]" in text:
+        raise argparse.ArgumentTypeError(r"a key below HKEY_LOCAL_MACHINE or HKEY_USERS is expected, e.g. HKEY_LOCAL_MACHINE\Temp")
+    return text.rstrip("\\")
+
+
+def _near(text: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text, names, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _refuse_unknown_verb(arguments: Sequence[str]) -> None:
+    """argparse would say `argument VERB: invalid choice`, which nobody reads."""
+    first = next((each for each in arguments if not each.startswith("-")), "")
+    if first and arguments[0] == first and first not in VERBS:
+        raise refused(
+            ReasonKind.USAGE, problem=f"there is no verb {first!r}; known are {', '.join(VERBS)}{_near(first, list(VERBS))}"
+        )
+
+
+def _check(call: Call) -> None:
+    """What argparse cannot say."""
+    if call.each and call.formats and len(call.formats) != len(call.targets):
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="with --each, --format is given for every TARGET or for none")
+    if call.form == "reg" and (call.each or call.json):
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--as reg writes one file; it goes with neither --each nor --json")
+    if call.installation and call.each:
+        raise refused(
+            ReasonKind.USAGE, verb=call.verb, problem="--installation names a Windows of one guest; it does not go with --each"
+        )

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a command line asks for, as one value that can be sent to another process.
+
+Touches nothing.
+"""
+
+from dataclasses import dataclass
+
+from unxen.model.ids import Bus, InstallationId
+from unxen.model.settings import Delivery
+
+
+@dataclass(frozen=True)
+class Call:
+    """One verb on some targets, with every option; options that the verb does not have keep their defaults."""
+
+    verb: str
+    targets: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    installation: InstallationId | None = None
+    bus: Bus | None = None
+    each: bool = False
+    jobs: int = 1
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+    form: str = "text"
+    hive_root: str = ""
+    delivery: Delivery | None = None
+    dry_run: bool = False
+    wait: float | None = None
+    markdown: bool = False
+
+
+@dataclass(frozen=True)
+class GuestCall:
+    """One guest of a call: its targets and the formats that were given for them."""
+
+    call: Call
+    targets: tuple[str, ...]
+    formats: tuple[str, ...]
+
+
+def guest_calls(call: Call) -> tuple[GuestCall, ...]:
+    """All targets as one guest, or with --each a guest per target."""
+    if not call.each:
+        return (GuestCall(call, call.targets, call.formats),)
+    formats = [call.formats[index : index + 1] for index in range(len(call.targets))]
+    return tuple(GuestCall(call, (target,), each) for target, each in zip(call.targets, formats, strict=True))

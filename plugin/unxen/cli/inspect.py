@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`unxen inspect`: what is wrong, link by link; writes nothing.
+
+Hands over to `workflow.inspect`.
+"""
+
+from unxen.cli.work import Job
+from unxen.model.outcome import Outcome
+from unxen.workflow.inspect import inspect
+
+
+def run(job: Job) -> tuple[Outcome, None]:
+    """The look at one guest."""
+    call = job.asked.call
+    outcome = inspect(
+        job.guest, job.settings, job.knowledge, bus=call.bus, installation=call.installation, listener=job.listener, verb=call.verb
+    )
+    return outcome, None

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door for people and scripts: arguments in, one report per guest out, an exit code at the end.
+
+`main` may be called by anybody and never exits; `entry` is the installed program. Interruptions end with 130 after everything that
+was begun has been cleaned up; what nobody foresaw ends with 1 and a JSON document like any other end.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from unxen.cli.arguments import parse, verb_in, wants_json
+from unxen.cli.call import Call, GuestCall, guest_calls
+from unxen.cli.output import show
+from unxen.cli.terminal import Steps, listener_for, stdout_must_not_fail_on_letters
+from unxen.cli.work import Result, defect, failure, work
+from unxen.errors import Refused
+from unxen.model.reason import Reason, ReasonKind
+from unxen.report.exit_codes import DONE, INTERRUPTED
+
+READER_GONE = 128 + signal.SIGPIPE
+"""What a shell shows for a program that a closed pipe ended."""
+
+
+def entry() -> None:
+    """The console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """One command line, to its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    stdout_must_not_fail_on_letters()
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:
+        logging.getLogger(__name__).debug("defect", exc_info=True)
+        return _show_failure(arguments, defect(error))
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        call = parse(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else DONE
+    except Refused as error:
+        return _show_failure(arguments, *error.reasons)
+    if call.debug or os.environ.get("UNXEN_DEBUG"):
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)6.0f ms %(name)s: %(message)s")
+    return _run(call)
+
+
+def _show_failure(arguments: Sequence[str], *reasons: Reason) -> int:
+    """The report of a call that did not come to a guest."""
+    call = Call(verb_in(arguments), json=wants_json(arguments))
+    return show(Result(failure(call.verb, (), reasons)), call)
+
+
+def _run(call: Call) -> int:
+    if call.verb == "exit-codes":
+        from unxen.cli.exit_codes import run
+
+        return run(call)
+    code = DONE
+    for result in _results(call):
+        code = max(code, show(result, call))
+        if any(each.kind is ReasonKind.INTERRUPTED for each in result.outcome.reasons):
+            break
+    return code
+
+
+def _results(call: Call) -> Iterator[Result]:
+    """The guests' results in the order of the command line."""
+    guests = guest_calls(call)
+    if call.jobs > 1 and len(guests) > 1:
+        from unxen.cli.jobs import run_beside
+
+        yield from run_beside(guests, call.jobs)
+        return
+    for asked in guests:
+        yield run_one(asked)
+
+
+def run_one(asked: GuestCall) -> Result:
+    """One guest, with its steps told."""
+    call = asked.call
+    steps = listener_for(sys.stderr, quiet=call.quiet, verbose=call.verbose, prefix=asked.targets[0] if call.each else "")
+    try:
+        return work(asked, steps)
+    finally:
+        if isinstance(steps, Steps):
+            steps.close()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Termination is an interruption: what was begun gets cleaned up, once."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _reader_gone() -> int:
+    """`unxen inspect ... | head`: nothing more can be said, and Python must not try again at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return READER_GONE

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one guest of a call to its outcome, whatever happens on the way: nothing raised leaves this module but an interruption.
+
+Reads the configuration and hands over to the recipes of `workflow`. Every refusal and every defect becomes an Outcome, so text,
+JSON and exit code are made in one place for all of them.
+"""
+
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from unxen.cli.call import GuestCall
+from unxen.errors import Refused
+from unxen.host.config import knowledge_rows, load_settings
+from unxen.knowledge.tables import Knowledge
+from unxen.model.guest import Guest
+from unxen.model.judgement import Verdict
+from unxen.model.outcome import Outcome
+from unxen.model.progress import Listener
+from unxen.model.reason import Reason, ReasonKind, reason
+from unxen.model.settings import Settings
+from unxen.platforms.files import FilesPlatform
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a verb needs for one guest."""
+
+    asked: GuestCall
+    guest: Guest
+    settings: Settings
+    knowledge: Knowledge
+    listener: Listener
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome, names of driver families for the report, and what goes to standard output instead of a report."""
+
+    outcome: Outcome
+    families: tuple[tuple[str, str], ...] = ()
+    product: bytes | None = None
+
+
+Verb = Callable[[Job], tuple[Outcome, bytes | None]]
+# Modules are imported when their verb is asked for: what `inspect` starts with decides how cheap a look is.
+_MODULES = {"inspect": "inspect", "plan": "plan", "repair": "repair", "undo": "undo"}
+_VERDICTS = {
+    ReasonKind.NO_WINDOWS: Verdict.NO_WINDOWS,
+    ReasonKind.DEFECT: Verdict.FAILED,
+    ReasonKind.INTERRUPTED: Verdict.FAILED,
+    ReasonKind.TOOL_FAILED: Verdict.FAILED,
+    ReasonKind.APPLIANCE_FAILED: Verdict.FAILED,
+    ReasonKind.ROLLED_BACK: Verdict.FAILED,
+    ReasonKind.SWITCH_FAILED: Verdict.FAILED,
+    ReasonKind.COMMIT_UNFINISHED: Verdict.FAILED,
+}
+
+
+def work(asked: GuestCall, listener: Listener) -> Result:
+    """One guest, from names to the outcome."""
+    try:
+        return _work(asked, listener)
+    except Refused as error:
+        LOG.debug("refused", exc_info=True)
+        return Result(failure(asked.call.verb, asked.targets, error.reasons))
+    except KeyboardInterrupt:
+        return Result(failure(asked.call.verb, asked.targets, (reason(ReasonKind.INTERRUPTED),)))
+    except Exception as error:
+        LOG.debug("defect", exc_info=True)
+        return Result(failure(asked.call.verb, asked.targets, (defect(error),)))
+
+
+def failure(verb: str, targets: tuple[str, ...], reasons: tuple[Reason, ...]) -> Outcome:
+    """An outcome of nothing but reasons."""
+    return Outcome(verb, targets, _VERDICTS.get(reasons[0].kind, Verdict.REFUSED), reasons=reasons)
+
+
+def defect(error: Exception) -> Reason:
+    """The reason for an error that nobody foresaw, with the place where it was raised."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else ""  # noqa: PTH119
+    return reason(ReasonKind.DEFECT, place, cause=f"{type(error).__name__}: {error}")
+
+
+def _work(asked: GuestCall, listener: Listener) -> Result:
+    settings = _settings(asked)
+    guest = FilesPlatform().describe(asked.targets, asked.formats)
+    knowledge = _knowledge(settings)
+    module = importlib.import_module(f"unxen.cli.{_MODULES[asked.call.verb]}")
+    run: Verb = module.run
+    outcome, product = run(Job(asked, guest, settings, knowledge, listener))
+    return Result(outcome, tuple((each.id, each.name) for each in knowledge.families), product)
+
+
+def _settings(asked: GuestCall) -> Settings:
+    settings, call = load_settings(), asked.call
+    if call.wait is not None:
+        settings = replace(settings, wait_seconds=call.wait)
+    return settings
+
+
+def _knowledge(settings: Settings) -> Knowledge:
+    from unxen.knowledge.loader import load_knowledge
+
+    return load_knowledge(knowledge_rows(settings))
