@@ -148,6 +148,14 @@ def test_windows_letter_comes_from_its_own_setup_directory():
     assert service(facts, "xenthere").file is Missing.UNREADABLE
 
 
+def test_the_setup_directory_of_another_windows_says_nothing_about_the_letter():
+    text = (
+        '[Setup]\n"WorkingDirectory"="E:\\\\Windows.1\\\\Panther"\n'
+        '[ControlSet*\\Services\\xenhere]\n"Type"=dword:1\n"ImagePath"=expand:\\??\\C:\\here.sys\n'
+    )
+    assert service(read(windows_hive("10", text=text)), "xenhere").file == r"\here.sys"
+
+
 def test_class_filters_are_read_whatever_their_case_order_and_ending():
     facts = read(windows_hive("10", families=["xcpng"], foreign_filter="fooflt"))
     assert lists(only_set(facts), HDC) == [(FilterScope.CLASS, FilterSide.UPPER, ("XENFILT", "fooflt"))]

@@ -12,7 +12,7 @@ from typing import TypeVar
 from unxen.errors import refused
 from unxen.model.ids import KeyPath, Missing
 from unxen.model.reason import ReasonKind
-from unxen.model.registry_facts import KeyTree, RegistryValue
+from unxen.model.registry_facts import KeyTree, NamedValue, RegistryValue
 from unxen.registry.hive import Hive, Key, Unreadable, Value
 from unxen.registry.names import fold
 
@@ -104,14 +104,23 @@ class Reading:
         return (text,) if text else ()
 
     def tree(self, key: Key) -> KeyTree | None:
-        """A whole key with everything below; None when it cannot be read or is absurdly large."""
-        found = self._tried(key.tree, None)
-        if found is None:
-            return None
-        self._spend(len(found.keys) + len(found.values))
-        if sum(len(each.value.data) for each in found.values) > LARGEST_TREE:
-            return self._missed(key.path, None)
-        return found
+        """A whole key with everything below; None when a part of it cannot be read, or when it is absurdly large."""
+        return self._tried(lambda: self._tree(key), None)
+
+    def _tree(self, key: Key) -> KeyTree:
+        cut, size = len(key.path) + 1, 0
+        keys: list[str] = []
+        values: list[NamedValue] = []
+        for each in key.walk():
+            keys.append(each.path[cut:])
+            for value in each.values():
+                self._spend(1)
+                values.append(NamedValue(each.path[cut:], value.name, value.registry_value()))
+                size += len(values[-1].value.data)
+                if size > LARGEST_TREE:
+                    raise Unreadable(key.path, "too large")
+            self._spend(1)
+        return KeyTree(tuple(keys[1:]), tuple(values))
 
     def _named(self, key: Key, name: str) -> Key | None:
         self._spend(1)
