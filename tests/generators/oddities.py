@@ -7,7 +7,8 @@ Touches nothing. Every function takes the value given for its name and returns t
 from collections.abc import Callable, Iterable, Mapping
 
 from generators.reg_text import multi, wide
-from generators.windows_tables import DISK, HDC, KEYBOARD, SCSI, SYSTEM, VIRTIO
+from generators.windows_devices import VIRTIO
+from generators.windows_tables import DISK, HDC, KEYBOARD, SCSI, SYSTEM
 from generators.windows_text import CLASS_OF, KVM_MACHINE, device, machine
 
 CLASS_KEY = r"ControlSet*\Control\Class"

@@ -9,17 +9,15 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from generators.windows_devices import DEVICES, PLATFORM, Device
 from generators.windows_tables import (
     CLASSES,
     CRITICAL,
     DATABASE,
-    DEVICES,
     FROM_8,
     NT5,
-    PLATFORM,
     SERVICES,
     UNUSED,
-    Device,
     Generation,
     Row,
     Version,
