@@ -13,6 +13,6 @@ with Path(sys.argv[1]).open("rb") as file:
         key, path = waiting.pop()
         key_row(path)
         for value in key.values():
-            name = value.name if value.name != "(Default)" else ""
+            name = value.name if value.cell.NameLength else ""
             value_row(path, name, int(value.type), value.data)
         waiting += [(child, below(path, child.name)) for child in key.subkeys()]

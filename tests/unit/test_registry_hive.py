@@ -37,8 +37,8 @@ def test_empty_path_is_the_root():
 
 
 def test_names_beyond_ascii_are_found_without_case():
-    assert hive(**{"Größe": Key()}).key("GRÖßE").name == "Größe"
-    assert hive(**{"Раздел": Key()}).key("раздел").name == "Раздел"
+    assert hive(Größe=Key()).key("GRÖßE").name == "Größe"
+    assert hive(Раздел=Key()).key("раздел").name == "Раздел"
 
 
 def test_name_with_a_nul_is_whole_and_does_not_pass_for_its_beginning():

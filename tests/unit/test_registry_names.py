@@ -27,8 +27,8 @@ def test_every_certain_unit_is_upper_cased_as_windows_table_has_it(upcase):
 
 def test_letters_that_python_would_lengthen_or_merge_keep_themselves():
     assert fold("straße") == "STRAßE"
-    assert fold("ı") != fold("i")
-    assert fold("ſ") != fold("s")
+    assert fold("\u0131") != fold("i")
+    assert fold("\u017f") != fold("s")
 
 
 def test_ascii_names_are_equal_without_case():
