@@ -124,12 +124,12 @@ class FileLike:
 
 
 def nbd_device(socket_fd: int) -> Device:
-    """The disk behind a connected NBD socket; the caller's descriptor stays the caller's."""
+    """The disk behind a connected NBD socket, which belongs to the disk from here on."""
     import nbd  # lazily: the parent of the box imports this module's neighbours without libnbd
 
     handle = nbd.NBD()
     try:
-        handle.connect_socket(os.dup(socket_fd))
+        handle.connect_socket(socket_fd)
         size = handle.get_size()
     except nbd.Error as error:
         raise refused(ReasonKind.PROBE_FAILED, "look", cause=f"NBD: {error}") from error
