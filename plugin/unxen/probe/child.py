@@ -2,7 +2,7 @@
 """The program inside the parser's box: it answers one question after another until the parent hangs up.
 
 Started as a script with the code's directory, a socket's number, and limits, which it sets on itself before it reads anything. It
-has nothing but its descriptors. A Refused inside becomes an answer; any other failure ends it, which the parent turns into a refusal.
+has nothing but its descriptors. A Refused inside becomes an answer; any other failure ends it, which the parent refuses.
 """
 
 import importlib

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A VMDK can be a text that names other files; only the kind that holds its own data is read.
+
+Reads through a Source. Fields are those of VMware's "Virtual Disk Format 5.0". A descriptor that names extents elsewhere is
+Refused(EXTENT_OUTSIDE).
+"""
+
+import re
+import struct
+
+from unxen.errors import Refused, refused
+from unxen.model.disk import ImageHeader
+from unxen.model.ids import ImageFormat
+from unxen.model.reason import ReasonKind
+from unxen.probe.headers.source import Source, damaged, sane_size, unsupported
+
+MAGIC = b"KDMV"
+TEXT_MAGIC = b"# Disk Desc"
+OLD_MAGIC = b"COWD"
+SPARSE = struct.Struct("<4sIIQQQQIQQQB")
+SECTOR = 512
+MOST_DESCRIPTOR = 20 << 10
+NO_PARENT = "ffffffff"
+EXTENT = re.compile(r'^(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\w+)(?:\s+"([^"]*)")?', re.MULTILINE)
+FIELD = re.compile(r'^\s*(\w+)\s*=\s*"?([^"\r\n]*)"?', re.MULTILINE)
+
+
+def read_vmdk(source: Source) -> ImageHeader:
+    """The header and embedded descriptor of a sparse VMDK."""
+    if source.peek(0, 4) == OLD_MAGIC:
+        raise unsupported("VMDK of the ESX server's sparse kind")
+    if source.peek(0, len(TEXT_MAGIC)) == TEXT_MAGIC:
+        raise _extents(_text(source.read(0, min(source.size, MOST_DESCRIPTOR))))
+    fields = SPARSE.unpack(source.read(0, SPARSE.size))
+    capacity, place, sectors, unclean = fields[3], fields[5], fields[6], fields[11]
+    text = _text(source.read(place * SECTOR, min(sectors * SECTOR, MOST_DESCRIPTOR))) if place else ""
+    # With capacity 0 the file is only a wrapper around a descriptor, and QEMU follows the names in it.
+    if capacity == 0 or len(EXTENT.findall(text)) > 1:
+        raise _extents(text)
+    settings = {name.lower(): value for name, value in FIELD.findall(text)}
+    return ImageHeader(
+        format=ImageFormat.VMDK,
+        virtual_size=sane_size(capacity * SECTOR),
+        kind=settings.get("createtype", ""),
+        backing_file="" if settings.get("parentcid", NO_PARENT).lower() == NO_PARENT else _parent(settings),
+        dirty=bool(unclean),
+    )
+
+
+def _parent(settings: dict[str, str]) -> str:
+    name = settings.get("parentfilenamehint")
+    if not name:
+        raise damaged("a parent without a name")
+    return name
+
+
+def _extents(text: str) -> Refused:
+    names = [name for _, name in EXTENT.findall(text)]
+    return refused(ReasonKind.EXTENT_OUTSIDE, extents=", ".join(names[:8]))
+
+
+def _text(data: bytes) -> str:
+    return data.split(b"\0")[0].decode("utf-8", "backslashreplace")
