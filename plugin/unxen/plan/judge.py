@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The judgement of a guest: healthy, repairable with this plan, refused for these reasons, or no Windows at all.
+
+Touches nothing and raises nothing: facts, machine and tables go in, one value comes out. The same call gives the verdict, the
+plan and the verification. Something is done only with evidence of Xen or when a bus was asked for, and to a Windows that has
+run on KVM since only when that was asked for too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unxen.knowledge.tables import Knowledge
+from unxen.model.edit import InstallationPlan
+from unxen.model.facts import GuestFacts, Installation
+from unxen.model.guest import Machine
+from unxen.model.ids import Bus, InstallationId
+from unxen.model.judgement import InstallationJudgement, Judgement, Note, Verdict
+from unxen.model.reason import Reason, ReasonKind
+from unxen.model.settings import DEFAULT_PREFERENCE
+from unxen.plan import notes
+from unxen.plan.bus_choice import choose_bus, natural_bus, nearest_bus, offered
+from unxen.plan.examined import Examined, examine
+from unxen.plan.old_disks import old_disk_notes
+from unxen.plan.plan_id import make_plan
+from unxen.plan.refusals import impossible, no_such_installation, not_to_be_changed, nothing_found, unfit, unsupported
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked about a guest."""
+
+    facts: GuestFacts
+    machine: Machine
+    knowledge: Knowledge
+    bus: Bus | None
+    preference: tuple[Bus, ...]
+    repair_kvm_guests: bool
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One installation's judgement with its part of the plan."""
+
+    judgement: InstallationJudgement
+    plan: InstallationPlan
+
+
+def judge(
+    facts: GuestFacts,
+    machine: Machine,
+    knowledge: Knowledge,
+    *,
+    bus: Bus | None = None,
+    installation: InstallationId | None = None,
+    preference: tuple[Bus, ...] = DEFAULT_PREFERENCE,
+    repair_kvm_guests: bool = False,
+) -> Judgement:
+    """What these facts mean for this machine; `bus` asks for one, `installation` leaves the others out."""
+    question = _Question(facts, machine, knowledge, bus, preference, repair_kvm_guests)
+    if not facts.installations:
+        return _without_windows(question, nothing_found(facts))
+    chosen = [each for each in facts.installations if installation in (None, each.id)]
+    if not chosen:
+        return _without_windows(question, no_such_installation(installation or InstallationId(""), facts))
+    return _guest(question, chosen)
+
+
+def _without_windows(question: _Question, reasons: tuple[Reason, ...]) -> Judgement:
+    nothing = reasons[0].kind is ReasonKind.NO_WINDOWS
+    judged = question.bus or question.machine.bus
+    return Judgement(Verdict.NO_WINDOWS if nothing else Verdict.REFUSED, judged, (), make_plan(judged, ()), reasons)
+
+
+def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
+    found = [(each, examine(question.facts, each, question.machine, question.knowledge)) for each in chosen]
+    fit = [examined for each, examined in found if examined and not unfit(each)]
+    concerned = [examined for examined in fit if _concerned(question, examined)] if _anything(question, fit) else []
+    judged, possible = _bus(question, concerned, fit)
+    answers = [_answer(question, each, examined, judged, concerned, possible=possible) for each, examined in found]
+    judgements = tuple(each.judgement for each in answers)
+    verdict = _worst(judgements)
+    parts = tuple(each.plan for each in answers) if verdict is Verdict.REPAIRABLE else ()
+    reasons = tuple(dict.fromkeys(each for judgement in judgements for each in judgement.reasons))
+    return Judgement(verdict, judged, judgements, make_plan(judged, parts), reasons)
+
+
+def _anything(question: _Question, fit: Sequence[Examined]) -> bool:
+    """Whether anything is to be done here: a bus was asked for, or Xen is active in a Windows that may be changed."""
+    return question.bus is not None or any(each.evidence and _concerned(question, each) for each in fit)
+
+
+def _concerned(question: _Question, examined: Examined) -> bool:
+    """Whether this Windows may be changed: not when it has run on KVM since, unless that was asked for."""
+    return question.bus is not None or question.repair_kvm_guests or not examined.kvm_trace
+
+
+def _bus(question: _Question, concerned: Sequence[Examined], fit: Sequence[Examined]) -> tuple[Bus, bool]:
+    """The bus that is judged, and whether the machine can have it and it suits every installation."""
+    machine, preference = question.machine, question.preference
+    if question.bus is not None:
+        return question.bus, offered(question.bus, machine)
+    if not concerned:
+        return natural_bus(fit, machine, preference), True
+    chosen = choose_bus(concerned, machine, preference)
+    return (chosen, True) if chosen else (nearest_bus(concerned, machine, preference), False)
+
+
+def _answer(
+    question: _Question,
+    installation: Installation,
+    examined: Examined | None,
+    bus: Bus,
+    concerned: Sequence[Examined],
+    *,
+    possible: bool,
+) -> _Answer:
+    """One installation's verdict for the bus of the whole guest."""
+    reasons = unfit(installation)
+    if examined is None or reasons:
+        return _made(installation, examined, Verdict.REFUSED, bus, reasons, ())
+    if not any(each is examined for each in concerned):
+        told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus))
+        return _made(installation, examined, Verdict.HEALTHY, bus, (), told)
+    reasons = _refusal(question, examined, bus, possible=possible)
+    told = (*notes.left_alone(examined), *notes.about_repair(examined, bus), *old_disk_notes(question.facts, examined))
+    if reasons:
+        return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
+    edits = examined.edits(bus)
+    verdict = Verdict.REPAIRABLE if edits else Verdict.HEALTHY
+    return _Answer(_made(installation, examined, verdict, bus, (), told).judgement, InstallationPlan(installation.id, edits))
+
+
+def _refusal(question: _Question, examined: Examined, bus: Bus, *, possible: bool) -> tuple[Reason, ...]:
+    """Why this installation cannot be made to start from the bus; empty when it can, or does already."""
+    found = examined.prospects.get(bus)
+    if found is None or not found.possible or not possible:
+        return impossible(examined, bus, asked=question.bus is not None)
+    return (unsupported(examined.windows),) if not_to_be_changed(examined.windows) and examined.edits(bus) else ()
+
+
+def _made(
+    installation: Installation,
+    examined: Examined | None,
+    verdict: Verdict,
+    bus: Bus,
+    reasons: tuple[Reason, ...],
+    told: tuple[Note, ...],
+) -> _Answer:
+    chains = tuple(each.chain for each in examined.prospects.values()) if examined else ()
+    judgement = InstallationJudgement(
+        installation=installation.id,
+        verdict=verdict,
+        bus=bus,
+        chains=chains,
+        xen=examined.xen if examined else (),
+        reasons=reasons,
+        notes=told,
+        ran_on_kvm=bool(examined and examined.kvm_trace),
+    )
+    return _Answer(judgement, InstallationPlan(installation.id, ()))
+
+
+def _worst(judgements: Sequence[InstallationJudgement]) -> Verdict:
+    """One refused installation refuses the guest; one repairable makes it repairable."""
+    found = {each.verdict for each in judgements}
+    order = (Verdict.REFUSED, Verdict.REPAIRABLE)
+    return next((verdict for verdict in order if verdict in found), Verdict.HEALTHY)

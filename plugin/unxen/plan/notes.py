@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is seen and not touched is told: damage by earlier mends, drivers nobody knows, what the article's steps did.
+
+Touches nothing. Each function is one kind of note; the order in which they stand is the order in which they are told.
+"""
+
+from collections.abc import Callable, Iterator
+
+from unxen.model.ids import Bus
+from unxen.model.judgement import Note, NoteKind
+from unxen.model.registry_facts import FilterScope, FilterSide
+from unxen.plan.article_notes import article_notes
+from unxen.plan.bound_driver import OWN_PACKAGE
+from unxen.plan.examined import Examined
+from unxen.plan.filter_lists import Form, form, names
+from unxen.plan.links.filters import class_names
+from unxen.plan.names import fold
+from unxen.plan.view import View
+from unxen.plan.xen import dual_use, looks_like_xen, xen_service
+
+MOST_NAMED = 5
+CONTROLLER_FILTERS, DISK = "controller-filters", "disk"
+
+
+def left_alone(examined: Examined) -> tuple[Note, ...]:
+    """Notes about a Windows, whatever becomes of it."""
+    return tuple(note for make in KINDS for note in make(examined))
+
+
+def about_repair(examined: Examined, bus: Bus) -> tuple[Note, ...]:
+    """Notes about a Windows that was judged for a bus: the article's services, what the old boot sector needs, other buses."""
+    return article_notes(examined, bus)
+
+
+def elsewhere(examined: Examined, bus: Bus) -> tuple[Note, ...]:
+    """The other buses from which this Windows would start as it is, when it would not from the judged one."""
+    judged = examined.prospects.get(bus)
+    whole = [each.value for each, found in examined.prospects.items() if found.chain.whole]
+    told = bool(whole) and not (judged and judged.chain.whole)
+    return (Note(NoteKind.HEALTHY_ELSEWHERE, ", ".join(whole)),) if told else ()
+
+
+def _kvm(examined: Examined) -> Iterator[Note]:
+    if examined.kvm_trace:
+        yield Note(NoteKind.RAN_ON_KVM, examined.kvm_trace)
+
+
+def _traces(examined: Examined) -> Iterator[Note]:
+    """What Xen left in a Windows that is not going to be repaired for it."""
+    active = any(finding.evidence for finding in examined.xen)
+    if examined.xen and (examined.kvm_trace or not active):
+        families = sorted({family for finding in examined.xen for family in finding.families})
+        yield Note(NoteKind.XEN_TRACES, ", ".join(families))
+
+
+def _unknown_services(examined: Examined) -> Iterator[Note]:
+    for service in examined.deciding.control_set.services:
+        if looks_like_xen(examined.deciding, service.name):
+            image = service.image_path if isinstance(service.image_path, str) else ""
+            yield Note(NoteKind.UNKNOWN_XEN_SERVICE, service.name, (("image", image), ("start", _number(service.start))))
+
+
+def _dual_use(examined: Examined) -> Iterator[Note]:
+    for service in examined.deciding.control_set.services:
+        row = xen_service(examined.deciding, service.name)
+        if row and dual_use(examined.deciding, row):
+            yield Note(NoteKind.DUAL_USE_DRIVER, service.name)
+
+
+def _odd_lists(examined: Examined) -> Iterator[Note]:
+    for view in examined.views:
+        for filters in view.control_set.filters:
+            place = f"{filters.key}\\{filters.value_name}"
+            if form(filters.value) is Form.ODD and filters.value.data:
+                details = (("cause", f"type {filters.value.type}"), ("found", " ".join(names(filters.value))))
+                yield Note(NoteKind.ODD_FILTER_LIST, place, details)
+            else:
+                strange = [name for name in names(filters.value) if looks_like_xen(view, name)]
+                yield from (Note(NoteKind.ODD_FILTER_LIST, place, (("found", name),)) for name in strange)
+
+
+def _third_party(examined: Examined) -> Iterator[Note]:
+    """Drivers of somebody else that are bound to a storage controller."""
+    view = examined.deciding
+    classes = {fold(row.guid) for row in view.knowledge.classes if CONTROLLER_FILTERS in row.links}
+    known = _known_drivers(view)
+    told: set[str] = set()
+    for device in view.control_set.devices:
+        name = fold(device.service)
+        if fold(device.class_guid) in classes and name and name not in known | told and not xen_service(view, name):
+            told.add(name)
+            inf = next((each.inf for each in view.driver_matches if each.service == device.service), "")
+            own = (("inf", inf),) if fold(inf).startswith(OWN_PACKAGE) else ()
+            yield Note(NoteKind.THIRD_PARTY_DRIVER, device.service, (("device", device.id), *own))
+
+
+def _known_drivers(view: View) -> set[str]:
+    rows = view.knowledge.controllers
+    return {fold(name) for row in rows for name in (row.service, *row.requires)} | {
+        fold(row.service) for row in view.knowledge.boot_services
+    }
+
+
+def _damaged_classes(examined: Examined) -> Iterator[Note]:
+    """Classes that lost the filters Windows itself puts there: traces of mends that deleted whole lists."""
+    view = examined.deciding
+    for row in view.knowledge.classes:
+        listed = class_names(view, row.guid, FilterSide.UPPER)
+        gone = [each for each in row.stock_upper if fold(each) not in listed]
+        if not gone or not _class_seen(view):
+            continue
+        if DISK in row.links:
+            yield from (Note(NoteKind.MISSING_CLASS_FILTER, each, (("class", row.name),)) for each in gone)
+        else:
+            yield Note(NoteKind.EMPTIED_CLASS, row.name, (("expected", ", ".join(gone)),))
+
+
+def _class_seen(view: View) -> bool:
+    """Whether any class has a list: a hive that was saved in part says nothing about damage."""
+    return any(filters.scope is FilterScope.CLASS for filters in view.control_set.filters)
+
+
+def _failed_set(examined: Examined) -> Iterator[Note]:
+    failed = examined.system.select.failed
+    if isinstance(failed, int) and failed:
+        yield Note(NoteKind.CONTROL_SET_FAILED, f"{failed:03d}")
+
+
+def _setup(examined: Examined) -> Iterator[Note]:
+    if examined.system.setup_in_progress:
+        yield Note(NoteKind.SETUP_IN_PROGRESS)
+
+
+def _restrictions(examined: Examined) -> Iterator[Note]:
+    if found := examined.deciding.control_set.restrictions:
+        yield Note(NoteKind.RESTRICTIONS, ", ".join(found[:MOST_NAMED]))
+
+
+def _unread(examined: Examined) -> Iterator[Note]:
+    if found := examined.system.unread:
+        yield Note(NoteKind.UNREAD_KEYS, ", ".join(found[:MOST_NAMED]), (("count", str(len(found))),))
+
+
+def _number(start: object) -> str:
+    return str(start) if isinstance(start, int) else ""
+
+
+KINDS: tuple[Callable[[Examined], Iterator[Note]], ...] = (
+    _kvm,
+    _traces,
+    _failed_set,
+    _unknown_services,
+    _dual_use,
+    _odd_lists,
+    _third_party,
+    _damaged_classes,
+    _setup,
+    _restrictions,
+    _unread,
+)
