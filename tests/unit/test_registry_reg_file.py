@@ -42,8 +42,8 @@ def test_file_begins_as_regedit_asks_and_ends_with_an_empty_line():
     assert lines(set_value(DATA, "s", "Start", dword(0))) == [
         "Windows Registry Editor Version 5.00",
         "",
+        "; Start: why (rule)",
         "[HKEY_LOCAL_MACHINE\\Temp\\s]",
-        "; rule: why",
         '"Start"=dword:00000000',
         "",
         "",
@@ -68,7 +68,7 @@ def test_key_that_is_deleted_and_made_again_is_deleted_first():
 
 
 def test_root_may_end_in_a_backslash():
-    assert lines(create_key("s2"), root=ROOT + "\\")[2] == "[HKEY_LOCAL_MACHINE\\Temp\\s2]"
+    assert lines(create_key("s2"), root=ROOT + "\\")[3] == "[HKEY_LOCAL_MACHINE\\Temp\\s2]"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_long_bytes_are_broken_before_the_eightieth_column():
 
 def test_comment_stays_on_its_line():
     edit = replace(set_value(DATA, "s", "Start", dword(0)), why="first\r\n[-HKEY_LOCAL_MACHINE\\X]\x07")
-    assert lines(edit)[3] == "; rule: first [-HKEY_LOCAL_MACHINE\\X]?"
+    assert lines(edit)[2] == "; Start: first [-HKEY_LOCAL_MACHINE\\X]? (rule)"
 
 
 @pytest.mark.parametrize(

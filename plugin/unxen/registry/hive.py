@@ -143,10 +143,11 @@ class Key:
         library = self.hive.library
         try:
             name: str = library.value_key(handle)
-            whole = len(name.encode()) == library.value_key_len(handle)
         except LIBRARY_ERRORS:
-            whole = False
-        return name if whole else self._own_reading(value_name(self.hive.data, handle))
+            return self._own_reading(value_name(self.hive.data, handle))
+        # The length 0 of a default value's name is an error to hivex.
+        length = guarded(library.value_key_len, handle, error=self._unreadable) if name else _length_or_none(library, handle)
+        return name if len(name.encode()) == length else self._own_reading(value_name(self.hive.data, handle))
 
     def _own_reading(self, name: str | None) -> str:
         """A name that the library cut at a NUL or could not convert, read by ourselves."""
@@ -198,6 +199,14 @@ class Value:
 
     def _unreadable(self, cause: Exception) -> Exception:
         return Unreadable(f"{self.key.path}\\{self.name}", f"hivex: {cause}")
+
+
+def _length_or_none(library: Library, value: int) -> int:
+    try:
+        length: int = library.value_key_len(value)
+    except LIBRARY_ERRORS:
+        return 0
+    return length
 
 
 def _below(path: KeyPath, name: str) -> KeyPath:

@@ -49,9 +49,10 @@ def _key_lines(path: str, edits: Sequence[Edit]) -> Iterator[str]:
     others = [each for each in edits if each.action is not Action.DELETE_KEY]
     if not others:
         return
+    # Before the header: hivexregedit takes a comment for the end of a key.
+    yield from map(_comment, others)
     yield f"[{_writable(path)}]"
     for edit in others:
-        yield _comment(edit)
         if edit.value_name is not None:
             yield from _value_lines(edit.value_name, edit.after)
 
@@ -64,7 +65,8 @@ def _writable(name: str) -> str:
 
 
 def _comment(edit: Edit) -> str:
-    text = " ".join(f"{edit.rule}: {edit.why}".split())
+    name = f"{edit.value_name}: " if edit.value_name else ""
+    text = " ".join(f"{name}{edit.why} ({edit.rule})".split())
     return "; " + "".join(each if each.isprintable() else "?" for each in text)
 
 
