@@ -49,6 +49,17 @@ def disk_filter(name: str) -> str:
     return driver(name) + f'[{CLASS_KEY}\\{DISK}]\n"LowerFilters"=+multi:{name}\n'
 
 
+def controller_filters(names: Iterable[str]) -> str:
+    """Drivers of GPLPV that were found listed as filters of controllers, whatever their installer says."""
+    lists = "".join(f'[{CLASS_KEY}\\{guid}]\n"UpperFilters"=+multi:{",".join(names)}\n' for guid in (HDC, SCSI))
+    return "".join(map(driver, names)) + lists
+
+
+def citrix_prepared(_: object) -> str:
+    """What XenServer's preparation tool leaves: the event channel under its other name, and the value that keeps drivers off."""
+    return driver("xevtchn") + '[ControlSet*\\Services\\xenevtchn]\n"NOPVBoot"=dword:1\n'
+
+
 def reg_sz_list(text: str) -> str:
     """The controllers' list as one string, the way hands write it."""
     return filters("hdc", "UpperFilters", [text], kind=1)
@@ -152,6 +163,8 @@ ODDITIES: dict[str, Callable[..., str]] = {
         foreign_filter,
         dangling_filter,
         disk_filter,
+        controller_filters,
+        citrix_prepared,
         reg_sz_list,
         two_endings,
         no_ending,

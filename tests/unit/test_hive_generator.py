@@ -14,6 +14,8 @@ EXAMPLES = {
     "foreign_filter": "fooflt",
     "dangling_filter": "goneflt",
     "disk_filter": "stdcfltn",
+    "controller_filters": ("xenvbd", "xennet"),
+    "citrix_prepared": True,
     "reg_sz_list": "XENFILT",
     "two_endings": ("XENFILT", "fooflt"),
     "no_ending": ("XENFILT",),
