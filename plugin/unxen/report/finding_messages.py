@@ -34,10 +34,25 @@ XEN_PARTS: dict[XenPart, str] = {
     XenPart.SETTING: "settings",
 }
 
+# What short causes mean; they are the values of FindingKind and a few of the readers' own words.
+CAUSE_WORDS: dict[str, str] = {
+    FindingKind.SERVICE_ABSENT.value: "its driver is not installed",
+    FindingKind.FILE_ABSENT.value: "the file of its driver is missing",
+    FindingKind.NOT_BOOT_START.value: "its driver does not start at boot",
+    FindingKind.START_UNREADABLE.value: "the Start value of its driver cannot be read",
+    FindingKind.OVERRIDDEN.value: "its driver is switched off by a StartOverride key",
+    "checksum": "the checksum of its first block is wrong",
+    "corrupt-bit": "its header is marked corrupt",
+    "empty": "the file is empty",
+    "wof": "compressed by the system (CompactOS)",
+    "resident": "stored inside its own file record",
+    "incomplete": "spread over file records that cannot all be read",
+}
+
 FINDING_TEXTS: dict[FindingKind, str] = {
-    FindingKind.FIRMWARE_FITS: "boot files for {subject} are there[ ({file})]",
+    FindingKind.FIRMWARE_FITS: "boot files for {subject} are there[: {file}]",
     FindingKind.FIRMWARE_DIFFERS: "the disk has no boot files for {subject}[, only for {found}]",
-    FindingKind.FIRMWARE_UNKNOWN: "firmware of the machine is not known[; the disk has boot files for {found}]",
+    FindingKind.FIRMWARE_UNKNOWN: "of the machine not known[; boot files on the disk are for {found}]",
     FindingKind.DRIVER_READY: "{subject} starts at boot",
     FindingKind.SERVICE_ABSENT: "the driver {subject} is not installed",
     FindingKind.FILE_ABSENT: "the file of the driver {subject} is missing[: {file}]",
@@ -45,13 +60,13 @@ FINDING_TEXTS: dict[FindingKind, str] = {
     FindingKind.NOT_BOOT_START: "the driver {subject} does not start at boot (Start[ = {start}])",
     FindingKind.START_UNREADABLE: "the Start value of the driver {subject} cannot be read",
     FindingKind.OVERRIDDEN: "the driver {subject} is switched off by its StartOverride key[ ({overrides})]",
-    FindingKind.NO_INBOX_DRIVER: "this Windows has no driver for {subject}",
+    FindingKind.NO_INBOX_DRIVER: "this Windows has no driver for {subject}[ ({device})]",
     FindingKind.ID_MATCHED: "Windows knows the device {subject}[ through {found}]",
     FindingKind.ID_UNMATCHED: "Windows has no driver listed for the device {subject}",
     FindingKind.ID_UNKNOWN: "whether Windows finds a driver for the device {subject} is not known",
     FindingKind.DEVICE_DISABLED: "the device {subject} is disabled in Windows",
-    FindingKind.INSTALLATION_RESTRICTED: "a group policy forbids Windows to install devices ({subject})",
-    FindingKind.THIRD_PARTY_BOUND: "the third-party driver {subject} would take the device[ {device}]",
+    FindingKind.INSTALLATION_RESTRICTED: "the group policy {subject} forbids Windows to install[ {device}]",
+    FindingKind.THIRD_PARTY_BOUND: "the third-party driver {subject}[ ({inf})] would take[ {device}]",
     FindingKind.FILTER_READY: "the filter {subject} starts at boot",
     FindingKind.FILTER_XEN: "the Xen filter {subject} is in[ the {side}] filters[ of {class}]",
     FindingKind.FILTER_DANGLING: "the filter {subject} is in[ the {side}] filters[ of {class}] but cannot load[: {cause}]",

@@ -8,10 +8,10 @@ escaped. The tables stand beside: reason_messages, finding_messages, note_messag
 from dataclasses import dataclass
 
 from unxen.model.ids import Bus
-from unxen.model.judgement import Finding, LinkName, Note
+from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState, Note
 from unxen.model.progress import Remark, Step
-from unxen.model.reason import Reason
-from unxen.report.finding_messages import FINDING_TEXTS, LINK_TITLES
+from unxen.model.reason import Details, Reason
+from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
 from unxen.report.note_messages import NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
 from unxen.report.step_messages import RULE_TITLES, STEP_TITLES
@@ -30,14 +30,33 @@ class Told:
 def tell_reason(reason: Reason) -> Told:
     """What happened, why, and what to do."""
     row = REASON_TEXTS[reason.kind]
-    fields = fields_of(reason.subject, reason.details)
+    fields = fields_of(reason.subject, _in_words(reason.details), trouble=_trouble(reason))
     what = fill(row.what, fields) or reason.kind.value
     return Told(what, _sentence(fill(row.cause, fields)), _sentence(fill(row.remedy, fields)))
 
 
+def _in_words(details: Details) -> Details:
+    """Details whose short values have a longer form."""
+    return tuple((name, _WORDS[name].get(value, value) if name in _WORDS else value) for name, value in details)
+
+
+def _trouble(reason: Reason) -> str:
+    """The finding that a refusal names by its kind, as a sentence."""
+    kind = _FINDINGS.get(reason.detail("finding"))
+    return tell_finding(Finding(kind, LinkState.BROKEN, reason.detail("about"))) if kind else ""
+
+
+_FINDINGS = {each.value: each for each in FindingKind}
+_WORDS: dict[str, dict[str, str]] = {
+    "cause": CAUSE_WORDS,
+    "what": CAUSE_WORDS,
+    "link": {each.value: title for each, title in LINK_TITLES.items()},
+}
+
+
 def tell_finding(finding: Finding) -> str:
     """One observation about a link."""
-    return fill(FINDING_TEXTS[finding.kind], fields_of(finding.subject, finding.details, key=finding.key))
+    return fill(FINDING_TEXTS[finding.kind], fields_of(finding.subject, _in_words(finding.details), key=finding.key))
 
 
 def tell_note(note: Note) -> str:
@@ -83,5 +102,5 @@ def _sentence(text: str) -> str:
     """Text with a capital letter and a full stop, unless it begins with a name or ends with punctuation."""
     if not text:
         return ""
-    ended = text if text[-1] in ".!?:" else f"{text}."
+    ended = text if text[-1] in ".!?" else f"{text}."
     return ended if ended.startswith(("unxen", "qemu-", "compact", "manage-")) else ended[0].upper() + ended[1:]

@@ -8,24 +8,24 @@ from unxen.model.judgement import NoteKind
 
 NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.STALE: "{subject} is in use by a running machine, so this look may be out of date",
-    NoteKind.RAN_ON_KVM: "this Windows has run on KVM already[ ({subject})]; what Xen left behind did not keep it from starting",
-    NoteKind.XEN_TRACES: "traces of Xen drivers that are not active[: {subject}]; left as they are",
+    NoteKind.RAN_ON_KVM: "this Windows has run on KVM already[ (seen by {subject})], so what Xen left behind is left alone",
+    NoteKind.XEN_TRACES: "traces of Xen drivers that are left as they are[: {subject}]",
     NoteKind.UNKNOWN_XEN_SERVICE: "the service {subject} looks like Xen but is not known; left as it is[ ({image})]",
-    NoteKind.ODD_FILTER_LIST: "the filter list {subject} is not understood and left as it is[: {cause}][ ({found})]",
+    NoteKind.ODD_FILTER_LIST: "the filter list {subject} is not understood and left as it is[: {found}][ ({cause})]",
     NoteKind.THIRD_PARTY_DRIVER: "the third-party driver {subject}[ ({inf})] is bound to a storage controller[: {device}]",
     NoteKind.EMPTIED_CLASS: "the filters of the class {subject} are gone; an earlier mend by hand may have taken too much."
-    "[ Usual content: {expected}.]",
+    "[ Usually there: {expected}.]",
     NoteKind.MISSING_CLASS_FILTER: "the filter {subject} is missing[ in the class {class}];"
     " an earlier mend by hand may have taken too much",
     NoteKind.BOOT_SECTOR_HEADS: "the boot sector counts {found} heads where a disk of this size needs {expected};"
     " Windows this old then says 'A disk read error occurred'[ ({subject})]."
     " Correct the byte at offset 26 of the volume's first sector, or use the disk at its old size",
     NoteKind.CONTROL_SET_FAILED: "Windows marked control set {subject} as failed to start",
-    NoteKind.ARTICLE_SERVICE: "the how-to's service {subject}: {state}",
+    NoteKind.ARTICLE_SERVICE: "the how-to's service {subject}[, step {number}]: {state}",
     NoteKind.DUAL_USE_DRIVER: "the driver {subject} serves virtio as well as Xen, so it stays on",
-    NoteKind.SETUP_IN_PROGRESS: "Windows setup or sysprep is not finished[ ({subject})]; the next start may change drivers again",
+    NoteKind.SETUP_IN_PROGRESS: "Windows setup or sysprep is not finished; the next start may change drivers again",
     NoteKind.RESTRICTIONS: "a group policy restricts which devices Windows installs[: {subject}]; new ones may stay without driver",
-    NoteKind.UNREAD_KEYS: "parts of the registry could not be read[: {subject}]",
+    NoteKind.UNREAD_KEYS: "parts of the registry could not be read[ ({count})][: {subject}]",
     NoteKind.HEALTHY_ELSEWHERE: "it would start from {subject} as it is",
 }
 

@@ -57,5 +57,4 @@ RULE_TITLES: dict[str, str] = {
     "controllers_findable": "controllers findable",
     "processors": "processor drivers of the old host off",
     "xen_settings": "Xen settings cleared",
-    "control_sets": "every control set",
 }

@@ -4,9 +4,11 @@
 Touches nothing, never fails; everything from a guest is escaped. `render` gives the whole text, `headline` its first line.
 """
 
+from collections.abc import Sequence
+
 from unxen.model.facts import Installation
 from unxen.model.ids import Bus
-from unxen.model.judgement import InstallationJudgement, Verdict
+from unxen.model.judgement import InstallationJudgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.reason import Reason
 from unxen.report.escape import clipped, visible
@@ -19,6 +21,7 @@ from unxen.report.text_next import done_lines, next_lines
 from unxen.report.text_plan import plan_lines, plan_summary
 from unxen.report.text_xen import xen_left
 
+_ARTICLE = NoteKind.ARTICLE_SERVICE
 _TONES = {
     Verdict.HEALTHY: Tone.GOOD,
     Verdict.REPAIRED: Tone.GOOD,
@@ -131,6 +134,13 @@ def _notes(outcome: Outcome, context: Context) -> list[str]:
     if not notes:
         return []
     lines = heading(context.style, "Notes")
-    for text in dict.fromkeys(tell_note(each) for each in notes):
+    texts = [tell_note(each) for each in notes if each.kind is not _ARTICLE]
+    for text in dict.fromkeys([*texts, *_article(notes)]):
         lines += wrapped(context.style, f"{text}.", "    - ", "      ")
     return lines
+
+
+def _article(notes: Sequence[Note]) -> list[str]:
+    """The services of the how-to that people come with, in one note."""
+    services = [f"{clipped(each.subject)} {dict(each.details).get('state', '')}".strip() for each in notes if each.kind is _ARTICLE]
+    return [f"the services of the classic how-to: {', '.join(dict.fromkeys(services))}"] if services else []

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A person reads the verdict first, then why, then what to do; in eighty columns and without a guest's tricks."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from generators import outcomes
+from unxen.model.ids import Bus, KeyPath
+from unxen.model.judgement import Verdict
+from unxen.model.reason import ReasonKind, reason
+from unxen.report.layout import Context, Style
+from unxen.report.text import headline, render
+from unxen.report.text_xen import grouped
+
+COLOUR = re.compile(r"\x1b\[\d+m")
+FAMILIES = {"xcpng8": "XCP-ng 8", "citrix8": "Citrix 8", "gplpv": "GPLPV"}
+EVERY = [
+    outcomes.repairable(),
+    outcomes.repairable("plan"),
+    outcomes.healthy(),
+    outcomes.repaired(),
+    outcomes.refused(reason(ReasonKind.HIBERNATED, outcomes.ID)),
+    outcomes.bare(reason(ReasonKind.TOOL_MISSING, "qemu-nbd", package="qemu-utils")),
+    outcomes.no_windows(),
+]
+
+
+def text_of(outcome, **style) -> str:
+    return render(outcome, Context(Style(**style), FAMILIES))
+
+
+@pytest.mark.parametrize("outcome", EVERY, ids=lambda each: f"{each.verb}-{each.verdict.value}")
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(outcome, width: int) -> None:
+    lines = text_of(outcome, width=width, hard=True).splitlines()
+    assert [line for line in lines if len(line) > width and "\\" not in line] == []
+    assert text_of(outcome, width=width, colour=True, hard=True).replace("\x1b[1m", "").count("\n") == len(lines)
+
+
+@pytest.mark.parametrize("outcome", EVERY, ids=lambda each: f"{each.verb}-{each.verdict.value}")
+def test_colours_change_nothing_but_colours(outcome) -> None:
+    assert COLOUR.sub("", text_of(outcome, colour=True)) == text_of(outcome, colour=False)
+    assert "\x1b" not in text_of(outcome, colour=False)
+
+
+@pytest.mark.parametrize("outcome", EVERY, ids=lambda each: f"{each.verb}-{each.verdict.value}")
+def test_plain_terminal_gets_plain_letters(outcome) -> None:
+    assert text_of(outcome, unicode=False).isascii()
+
+
+def test_repairable_disk_shows_verdict_link_and_next_command() -> None:
+    text = text_of(outcomes.repairable(), width=100)
+    assert text.splitlines()[0] == "windows.qcow2: would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on sata; can be repaired"
+    assert "Windows 10 Pro, version 10.0.19041, amd64, in \\Windows on disk 1, partition 1" in text
+    assert "✗ disk controller     the driver storahci is switched off by its StartOverride key (0 = 3)" in text
+    assert "✓ disk and volume     disk, partmgr, volmgr, mountmgr, volsnap, fvevol" in text
+    assert "unxen repair windows.qcow2" in text
+
+
+def test_first_broken_link_is_the_one_explained() -> None:
+    after = text_of(outcomes.repairable()).partition("Why it would stop\n")[2]
+    assert after.lstrip().startswith("system buses: the Xen filter XENFILT")
+
+
+def test_every_bus_is_listed_with_what_stands_in_its_way() -> None:
+    text = text_of(outcomes.repairable()).partition("  Buses\n")[2]
+    assert re.search(r"sata +can be made to start\n.*ide +starts as it is\n.*virtio-blk +the driver viostor is not installed", text)
+
+
+def test_plan_tells_edits_of_both_control_sets_once() -> None:
+    text = text_of(outcomes.repairable("plan"), width=100)
+    assert text.count("UpperFilters: XENFILT, other → other") == 1
+    assert r"ControlSet001+002\Control\Class\{4D36E97D-E325-11CE-BFC1-08002BE10318}" in text
+    assert "[article:8]" in text
+
+
+def test_plan_tells_required_from_accompanying() -> None:
+    text = text_of(outcomes.repairable("plan"), width=100)
+    assert r"✗ ControlSet001\Services\xenbus" in text
+    assert r"· ControlSet001\Services\xennet" in text
+
+
+def test_repaired_disk_shows_what_was_done_and_the_way_back() -> None:
+    text = text_of(outcomes.repaired(), width=100)
+    assert "repaired" in text.splitlines()[0]
+    for part in ("6 changes in 1 hive", "by a guestfs appliance", "unxen undo windows.qcow2", "attach on   sata"):
+        assert part in text
+
+
+def test_refusal_shows_cause_and_remedy() -> None:
+    text = text_of(outcomes.bare(reason(ReasonKind.TOOL_MISSING, "qemu-nbd", package="qemu-utils")))
+    assert text.startswith("windows.qcow2: refused: the program qemu-nbd is missing\n")
+    assert "remedy:" in text
+    assert "apt install qemu-utils" in text
+
+
+def test_name_of_the_disk_is_not_said_twice() -> None:
+    text = text_of(outcomes.bare(reason(ReasonKind.DISK_MISSING, "windows.qcow2")))
+    assert text.startswith("windows.qcow2: refused: does not exist\n")
+
+
+def test_dry_run_says_that_the_disk_is_unchanged() -> None:
+    text = text_of(replace(outcomes.repairable("repair"), dry_run=True), width=120)
+    assert "the disk is unchanged" in " ".join(text.split())
+
+
+def test_quiet_is_the_verdict_alone() -> None:
+    assert headline(outcomes.healthy(), Context()).count("\n") == 1
+
+
+def test_guests_strings_cannot_steer_the_terminal() -> None:
+    nasty = "evil\x1b]0;owned\x07\u202e\r\n"
+    outcome = outcomes.repairable("plan")
+    edit = replace(outcomes.edits()[0], key=KeyPath(f"ControlSet001\\{nasty}"), value_name=nasty, before=outcomes.multi(nasty))
+    judged = outcomes.judgement(Verdict.REPAIRABLE, outcomes.broken_chain(Bus.SATA), plan=(edit,))
+    shown = text_of(replace(outcome, facts=outcomes.facts(nasty, f"\\{nasty}"), judgement=judged, target=(nasty,)))
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "\\x1b]0;owned\\x07\\u202e\\x0d\\x0a" in shown.replace("\n        ", "")
+
+
+def test_absurdly_long_names_are_cut() -> None:
+    shown = text_of(replace(outcomes.repairable(), facts=outcomes.facts("W" * 100_000)))
+    assert len(shown) < 8000
+
+
+def test_families_that_explain_most_are_named_and_no_more() -> None:
+    findings = outcomes.repairable().judgement.installations[0].xen
+    assert [(families, len(found)) for families, found in grouped(findings)] == [(("xcpng8",), 2), (("gplpv",), 1)]
+
+
+def test_target_with_spaces_can_be_pasted() -> None:
+    outcome = replace(outcomes.repairable(), target=("my disk.qcow2",))
+    assert "unxen repair 'my disk.qcow2'" in text_of(outcome)
