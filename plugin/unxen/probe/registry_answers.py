@@ -24,7 +24,7 @@ def edit(request: Request) -> Response:
     (hive,) = request.blobs
     document = _fields(request.payload, "edits", "sequence")
     edits = decode(tuple[Edit, ...], document["edits"])
-    return Response({}, (editor.edit_hive(hive, edits, decode(int | None, document["sequence"])),))
+    return Response({}, (editor.edit_hive(hive, edits, _sequence(document["sequence"])),))
 
 
 def compare(request: Request) -> Response:
@@ -40,6 +40,10 @@ def audit(request: Request) -> Response:
     """One hive; gives `{"flaws": […]}`."""
     (hive,) = request.blobs
     return Response({"flaws": encode(audit_module.audit(hive)[:MAX_ROWS])}, ())
+
+
+def _sequence(document: Any) -> int | None:
+    return None if document is None else decode(int, document)
 
 
 def _fields(document: Any, *names: str) -> dict[str, Any]:

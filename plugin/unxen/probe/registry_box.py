@@ -6,10 +6,11 @@ Refused(PROBE_FAILED). A refusal from inside passes through.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from unxen.errors import Refused, refused
 from unxen.host.box_protocol import Response
+from unxen.host.sandbox import Box
 from unxen.model.change import RegistryChange
 from unxen.model.codec import CodecError, decode, encode
 from unxen.model.edit import Edit
@@ -22,26 +23,19 @@ MAX_GROWTH = 1 << 22
 """Bytes that the room for some keys and values can cost; a few services were measured at 64 KB."""
 
 
-class Asked(Protocol):
-    """The box, as far as this needs it."""
-
-    def ask(self, operation: str, payload: Any, *, blobs: tuple[bytes, ...] = (), fds: tuple[int, ...] = ()) -> Response:
-        """Send a request and wait for its answer."""
-
-
-def edit_hive(box: Asked, hive: bytes, edits: Sequence[Edit], sequence: int | None = None) -> bytes:
+def edit_hive(box: Box, hive: bytes, edits: Sequence[Edit], sequence: int | None = None) -> bytes:
     """The edited hive, stamped clean; see `registry.editor`."""
     answer = box.ask("edit", {"edits": encode(tuple(edits)), "sequence": sequence}, blobs=(hive,))
     return _checked("edit", lambda: _edited(answer, hive))
 
 
-def compare_hives(box: Asked, before: bytes, after: bytes) -> tuple[RegistryChange, ...]:
+def compare_hives(box: Box, before: bytes, after: bytes) -> tuple[RegistryChange, ...]:
     """Every difference between two hives; see `registry.diff`."""
     answer = box.ask("compare", {}, blobs=(before, after))
     return _checked("compare", lambda: decode(tuple[RegistryChange, ...], _only(answer, "changes")))
 
 
-def audit_hive(box: Asked, hive: bytes) -> tuple[Flaw, ...]:
+def audit_hive(box: Box, hive: bytes) -> tuple[Flaw, ...]:
     """Every flaw of a hive's cells; see `registry.audit`."""
     answer = box.ask("audit", {}, blobs=(hive,))
     return _checked("audit", lambda: decode(tuple[Flaw, ...], _only(answer, "flaws")))
