@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libfsntfs finds files on NTFS volumes with clusters of 4 KiB, which nearly all have; with others it cannot walk large directories.
+"""libfsntfs finds files on NTFS volumes with clusters of 4 KiB, which nearly all have; with others it misses names.
 
 Reads through the volume it is given. Imported only where there is an NTFS volume: loading the library costs 6 ms.
 """

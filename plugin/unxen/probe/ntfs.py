@@ -16,9 +16,9 @@ from unxen.probe.malformed import LIBRARY_ERRORS, Malformed
 from unxen.probe.mft import Mft
 from unxen.probe.mft_record import Type
 
-# The only size of clusters with which libfsntfs walks every directory. Above it, it multiplies the numbers of index blocks wrongly and
-# says so; below it, it misses names without a word: 672 of 800 with clusters of 512 bytes (measured with 20200921; a volume converted
-# from FAT has such clusters).
+# The only size of clusters with which libfsntfs walks every directory. Above it, it multiplies the numbers of index blocks wrongly
+# and says so; below it, it misses names without a word: 672 of 800 with clusters of 512 bytes, which a volume converted from FAT
+# has (measured with 20200921).
 FSNTFS_CLUSTER = 4096
 ROOT = 5
 
@@ -45,8 +45,8 @@ class NtfsVolume:
     def find(self, path: str) -> Entry | None:
         """The entry at a path, compared without case.
 
-        The library reads a file's record to say that it exists; where that is damaged, or the library finds nothing, the directories
-        themselves are asked: a damaged hive shall be reported as damaged, and no Windows shall be overlooked.
+        The library reads a file's record to say that it exists; where that is damaged, or the library finds nothing, the
+        directories themselves are asked: a damaged hive shall be reported as damaged, and no Windows shall be overlooked.
         """
         try:
             found = self.files.find(path)
