@@ -15,11 +15,14 @@ from typing import Any
 
 HEADER = struct.Struct(">II")
 LENGTH = struct.Struct(">Q")
-MOST_JSON = 64 << 20
+# A list of nothing costs two bytes as text and sixty as an object: what is decoded stays below half a gigabyte.
+MOST_JSON = 16 << 20
 MOST_BLOBS = 64
 MOST_BLOB_BYTES = 400 << 20
 MOST_FDS = 64
 PIECE = 1 << 20
+READY = "ready"
+"""What a box says first, when nothing of a guest has reached it yet: until then its failure is the host's."""
 
 
 class FrameError(Exception):
@@ -53,20 +56,27 @@ class Frame:
     fds: tuple[int, ...]
 
 
-def send(sock: socket.socket, document: Any, blobs: Sequence[bytes] = (), fds: Sequence[int] = ()) -> None:
-    """One frame out; blocks while the other end does not read."""
+def send(
+    sock: socket.socket,
+    document: Any,
+    blobs: Sequence[bytes] = (),
+    fds: Sequence[int] = (),
+    *,
+    deadline: float | None = None,
+) -> None:
+    """One frame out, whole before the deadline (a time of time.monotonic()) or FrameError."""
     text = json.dumps(document, separators=(",", ":")).encode()
     head = HEADER.pack(len(text), len(blobs)) + b"".join(LENGTH.pack(len(blob)) for blob in blobs)
     try:
+        _limit(sock, deadline)
         if fds:
             socket.send_fds(sock, [head[:1]], fds)
             head = head[1:]
-        sock.sendall(head)
-        sock.sendall(text)
-        for blob in blobs:
-            sock.sendall(blob)
+        for part in (head, text, *blobs):
+            _limit(sock, deadline)
+            sock.sendall(part)
     except OSError as error:
-        raise FrameError(f"cannot send: {error}") from error
+        raise FrameError(_said(error)) from error
 
 
 def receive(sock: socket.socket, deadline: float | None = None, *, most_fds: int = 0) -> Frame | None:
@@ -85,38 +95,40 @@ def receive(sock: socket.socket, deadline: float | None = None, *, most_fds: int
 
 
 def _first_byte(sock: socket.socket, deadline: float | None, most_fds: int) -> tuple[bytes, tuple[int, ...]]:
-    _wait(sock, deadline)
+    _limit(sock, deadline)
     try:
         if not most_fds:
             return sock.recv(1), ()
         data, fds, _, _ = socket.recv_fds(sock, 1, most_fds)
         return data, tuple(fds)
     except OSError as error:
-        raise FrameError(f"cannot receive: {error}") from error
+        raise FrameError(_said(error)) from error
 
 
 def _exactly(sock: socket.socket, length: int, deadline: float | None) -> bytes:
     data = bytearray()
     while len(data) < length:
-        _wait(sock, deadline)
+        _limit(sock, deadline)
         try:
             piece = sock.recv(min(PIECE, length - len(data)))
         except OSError as error:
-            raise FrameError(f"cannot receive: {error}") from error
+            raise FrameError(_said(error)) from error
         if not piece:
             raise FrameError("ended in the middle of an answer")
         data += piece
     return bytes(data)
 
 
-def _wait(sock: socket.socket, deadline: float | None) -> None:
-    """Gives the next receive no more than what is left of the time."""
-    if deadline is None:
-        return
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _limit(sock: socket.socket, deadline: float | None) -> None:
+    """Gives the next call on the socket no more than what is left of the time."""
+    left = None if deadline is None else deadline - time.monotonic()
+    if left is not None and left <= 0:
         raise FrameError("no answer in time")
     sock.settimeout(left)
+
+
+def _said(error: OSError) -> str:
+    return "no answer in time" if isinstance(error, TimeoutError) else str(error)
 
 
 def _json(text: bytes) -> Any:

@@ -8,11 +8,13 @@ A missing program is Refused(TOOL_MISSING), one that fails or takes too long Ref
 import ctypes
 import logging
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from unxen.errors import refused
@@ -32,6 +34,7 @@ PACKAGES = {
 }
 """Debian package of each program; Proxmox VE has the qemu ones in pve-qemu-kvm."""
 MOST_STDERR = 8192
+MOST_READ = 1 << 20
 PR_SET_PDEATHSIG = 1
 
 
@@ -75,10 +78,10 @@ def run(
         try:
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as error:
-            process.kill()
+            _kill_group(process)
             raise refused(ReasonKind.TOOL_FAILED, argv[0], tool=argv[0], cause=f"no end after {timeout:.0f} s") from error
         except BaseException:
-            process.kill()
+            _kill_group(process)
             raise
     finished = Finished(process.returncode, stdout, _text(stderr))
     if finished.code not in good:
@@ -95,8 +98,12 @@ def start(
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     account: Account | None = None,
+    tied: bool = True,
 ) -> subprocess.Popen[bytes]:
-    """A program that goes on beside us and is killed by the kernel when the thread that started it ends."""
+    """A program that goes on beside us, in a process group of its own: an interruption at the terminal is ours to handle.
+
+    `tied`: the kernel kills it when the thread that started it ends. Not for a program that ties itself.
+    """
     command = [find(argv[0]), *argv[1:]]
     LOG.debug("start %s", shlex.join(command))
     return subprocess.Popen(
@@ -107,23 +114,52 @@ def start(
         env={**ENVIRONMENT, **(env or {})},
         pass_fds=pass_fds,
         cwd="/",
+        process_group=0,
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=() if account else None,
         # After the change of user, which would clear it; see prctl(2).
-        preexec_fn=_die_with(os.getpid()),
+        preexec_fn=_die_with(os.getpid()) if tied else None,
     )
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> str:
-    """Ends a program within a bounded time and gives the end of what it said."""
+    """Ends a program and what it started within a bounded time and gives the end of what it said."""
     process.terminate()
+    if process.returncode is None:
+        _await_end(process, seconds)
+        _kill_group(process)
+    process.wait()
+    return _last_words(process)
+
+
+def _await_end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Waits without reaping, so that the number of the process, and of its group, still means it."""
+    descriptor = os.pidfd_open(process.pid)
     try:
-        _, stderr = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _, stderr = process.communicate()
-    return _text(stderr)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(seconds * 1000)
+    finally:
+        os.close(descriptor)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    """What waits in the pipe of messages, without waiting for more: a survivor may hold its other end."""
+    if process.stderr is None or process.stderr.closed:
+        return ""
+    said = b""
+    with process.stderr as stream, suppress(BlockingIOError):
+        os.set_blocking(stream.fileno(), False)
+        while len(said) < MOST_READ and (piece := os.read(stream.fileno(), MOST_READ)):
+            said += piece
+    return _text(said)
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -2,7 +2,8 @@
 """What parses guest bytes gets no rights: bubblewrap boxes, in three modes, and the conversation with the parser in one.
 
 Starts processes. A box has no network, nothing writable, no capability, its own process ids, and limits that it sets on itself
-before it sees a guest's byte. When it dies, hangs or babbles, that is Refused(PROBE_FAILED) and the box is gone.
+before it sees a guest's byte. When it dies, hangs or babbles, that is Refused(PROBE_FAILED) and the box is gone; when it cannot be
+made at all, Refused(TOOL_FAILED), or Refused(NO_PERMISSION) where unxen's own files are closed to others.
 """
 
 import os
@@ -49,23 +50,9 @@ class Limits:
     """Bounds of the parser's box: bytes of address space and of any file, seconds of processor, and of wall clock per answer."""
 
     memory: int = 1 << 30
-    file_bytes: int = 256 << 20
+    file_bytes: int = 192 << 20
     cpu_seconds: int = 120
     answer_seconds: float = 120.0
-
-
-@cache
-def box_mode() -> BoxMode:
-    """The mode that works here; tried once, because containers and policies forbid user namespaces in many ways."""
-    if os.geteuid() != 0:
-        return BoxMode.OWN
-    try:
-        run(["unshare", "--user", "true"], timeout=10, account=NOBODY)
-    except Refused as error:
-        if error.first.kind is ReasonKind.TOOL_MISSING:
-            raise
-        return BoxMode.PLAIN
-    return BoxMode.DROPPED
 
 
 @cache
@@ -80,41 +67,59 @@ def service_account() -> Account:
 
 
 COMMON = (
-    *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", "/usr/bin"),
-    *("--setenv", "LC_ALL", "C.UTF-8"),
-    *(
-        "--ro-bind",
-        "/usr",
-        "/usr",
-        "--symlink",
-        "usr/lib",
-        "/lib",
-        "--symlink",
-        "usr/lib64",
-        "/lib64",
-        "--symlink",
-        "usr/bin",
-        "/bin",
-    ),
+    *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+    *("--clearenv", "--setenv", "PATH", "/usr/bin", "--setenv", "LC_ALL", "C.UTF-8"),
+    *("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"),
+    *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"),
     *("--proc", "/proc"),
 )
 WITH_USERS = ("--unshare-all", "--unshare-user", "--disable-userns")
 WITHOUT_USERS = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+TAIL = ("--remount-ro", "/", "--chdir", "/", "--")
+
+
+@cache
+def box_mode() -> BoxMode:
+    """The mode that works here; tried once, because containers and policies forbid user namespaces in many ways."""
+    if os.geteuid() != 0:
+        return BoxMode.OWN
+    try:
+        run(["bwrap", *COMMON, *WITH_USERS, *TAIL, "/usr/bin/true"], timeout=10, account=NOBODY)
+    except Refused as error:
+        if error.first.kind is ReasonKind.TOOL_MISSING:
+            raise
+        return BoxMode.PLAIN
+    return BoxMode.DROPPED
 
 
 def start_boxed(
     command: Sequence[str], *, account: Account, options: Sequence[str] = (), pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """A program in a box of its own with the rights of `account`; `options` are further ones of bubblewrap."""
-    tail = ("--remount-ro", "/", "--chdir", "/", "--")
-    if box_mode() is not BoxMode.PLAIN:
-        drop = account if box_mode() is BoxMode.DROPPED else None
-        return start(["bwrap", *COMMON, *WITH_USERS, *options, *tail, *command], pass_fds=pass_fds, account=drop)
-    if account.uid == 0:
-        return start(["bwrap", *COMMON, *WITHOUT_USERS, *options, *tail, *command], pass_fds=pass_fds)
+    """A program in a box of its own with the rights of `account`; `options` are further ones of bubblewrap.
+
+    The program has to say that it runs, and to end by itself when its socket is closed until then: bubblewrap ties it to its own
+    life only as the last thing before it starts it, and a kill before that leaves it to itself (seen with 0.8.0).
+    """
+    mode = box_mode()
+    if mode is not BoxMode.PLAIN or account.uid == 0:
+        users = WITHOUT_USERS if mode is BoxMode.PLAIN else WITH_USERS
+        drop = account if mode is BoxMode.DROPPED else None
+        return start(["bwrap", *COMMON, *users, *options, *TAIL, *command], pass_fds=pass_fds, account=drop, tied=False)
     grants = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
     change = ("setpriv", "--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups", "--no-new-privs")
-    return start(["bwrap", *COMMON, *grants, *WITHOUT_USERS, *options, *tail, *change, *command], pass_fds=pass_fds)
+    return start(["bwrap", *COMMON, *grants, *WITHOUT_USERS, *options, *TAIL, *change, *command], pass_fds=pass_fds, tied=False)
+
+
+UNREADABLE_CODE = "can't open file"
+
+
+def not_made(said: str) -> Refused:
+    """Why a box did not come to life, from what bubblewrap or the interpreter said."""
+    cause = (said.strip().splitlines() or ["said nothing"])[-1]
+    if UNREADABLE_CODE in cause or "PermissionError" in cause:
+        account = service_account()
+        return refused(ReasonKind.NO_PERMISSION, str(PACKAGE_PARENT), cause=cause, uid=account.uid)
+    return refused(ReasonKind.TOOL_FAILED, "bwrap", tool="bwrap", cause=cause)
 
 
 class Box:
@@ -124,6 +129,7 @@ class Box:
         self._process = process
         self._socket = sock
         self._limits = limits
+        self._ready = False
 
     @classmethod
     def open(cls, limits: Limits = Limits(), child: str = CHILD) -> "Box":
@@ -146,14 +152,29 @@ class Box:
 
     def ask(self, operation: str, payload: Any, *, blobs: Sequence[bytes] = (), fds: Sequence[int] = ()) -> Response:
         """One question and its answer; a reason that the child reports is raised as its own refusal."""
+        deadline = time.monotonic() + self._limits.answer_seconds
         try:
-            box_protocol.send(self._socket, {"operation": operation, "payload": payload}, blobs, fds)
-            frame = box_protocol.receive(self._socket, time.monotonic() + self._limits.answer_seconds)
+            self._await_ready(deadline)
+            request = {"operation": operation, "payload": payload}
+            box_protocol.send(self._socket, request, blobs, fds, deadline=deadline)
+            frame = box_protocol.receive(self._socket, deadline)
         except FrameError as error:
             raise self._broken(operation, str(error)) from error
         if frame is None:
             raise self._broken(operation, "ended without an answer")
         return self._answer(operation, frame.document, frame.blobs)
+
+    def _await_ready(self, deadline: float) -> None:
+        """What comes before the first question is the host's doing, not a guest's."""
+        if self._ready:
+            return
+        try:
+            frame = box_protocol.receive(self._socket, deadline)
+        except FrameError:
+            frame = None
+        if frame is None or frame.document != box_protocol.READY:
+            raise not_made(self.close())
+        self._ready = True
 
     def _answer(self, operation: str, document: Any, blobs: tuple[bytes, ...]) -> Response:
         if type(document) is dict and document.keys() == {"answer"}:
@@ -175,8 +196,6 @@ class Box:
     def close(self) -> str:
         """Ends the box; gives what it wrote to its error output."""
         self._socket.close()
-        if self._process.stderr is None or self._process.stderr.closed:
-            return ""
         return stop(self._process, seconds=1.0)
 
     def __enter__(self) -> "Box":

@@ -2,7 +2,8 @@
 """The program inside the parser's box: it answers one question after another until the parent hangs up.
 
 Started as a script with the code's directory, a socket's number, and limits, which it sets on itself before it reads anything. It
-has nothing but its descriptors. A Refused inside becomes an answer; any other failure ends it, which the parent refuses.
+has nothing but its descriptors. Its first frame is READY, before any guest's byte. A Refused inside becomes an answer; any other
+failure ends it, which the parent refuses.
 """
 
 import importlib
@@ -44,9 +45,10 @@ def _limit(memory: int, file_bytes: int, cpu_seconds: int) -> None:
 
 def _serve(sock: socket.socket) -> int:
     from unxen.errors import Refused
-    from unxen.host.box_protocol import MOST_FDS, Request, receive, send
+    from unxen.host.box_protocol import MOST_FDS, READY, Request, receive, send
     from unxen.model.codec import encode
 
+    send(sock, READY)
     while (frame := receive(sock, most_fds=MOST_FDS)) is not None:
         operation = frame.document["operation"]
         module, function = OPERATIONS[operation].split(":")
