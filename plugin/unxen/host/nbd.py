@@ -16,9 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from unxen.errors import Refused, refused
-from unxen.host.block_node import DRIVERS as DRIVERS
-from unxen.host.block_node import WITH_BACKING as WITH_BACKING
-from unxen.host.block_node import block_node as block_node
+from unxen.host.block_node import block_node
 from unxen.host.process import Account, stop
 from unxen.host.sandbox import not_made, start_boxed
 from unxen.model.disk import ImageChain, ImageLayer
