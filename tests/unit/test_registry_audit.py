@@ -136,6 +136,14 @@ def ring(hurt):
     hurt.put(at + 4 + 4, "<I", at - 4096)
 
 
+def two_rings(hurt):
+    """The tree has three descriptors; the first is left alone in a ring of its own."""
+    first, second, third = (hurt.cell(hurt.key(path) + 4 + 44) for path in ("", "Alpha", "Beta\\two"))
+    hurt.put(first + 4 + 4, "<II", first - 4096, first - 4096)
+    hurt.put(second + 4 + 4, "<II", third - 4096, third - 4096)
+    hurt.put(third + 4 + 4, "<II", second - 4096, second - 4096)
+
+
 def holders(hurt):
     at = hurt.cell(hurt.key("") + 4 + 44)
     hurt.put(at + 4 + 12, "<I", hurt.number(at + 4 + 12) + 1)
@@ -168,6 +176,7 @@ DAMAGE = [
     (subkey_maximum, FlawKind.SUBKEY_MAXIMUM),
     (value_maximum, FlawKind.VALUE_MAXIMUM),
     (ring, FlawKind.SECURITY_RING),
+    (two_rings, FlawKind.SECURITY_RING),
     (holders, FlawKind.SECURITY_COUNT),
 ]
 

@@ -11,6 +11,7 @@ from unxen.errors import Refused
 from unxen.model.change import ChangeKind
 from unxen.model.reason import ReasonKind
 from unxen.model.registry_facts import RegistryValue
+from unxen.registry import cell_values
 from unxen.registry.audit import audit
 from unxen.registry.base_block import checksum, read_base_block
 from unxen.registry.cells import NOTHING, key_cell, security_cell, value_cell
@@ -90,7 +91,9 @@ def test_emptied_list_stands_inline_and_frees_its_data():
     data = make(Key(values={"UpperFilters": (7, multi("XENFILT").data)}))
     made = edited(data, set_value(data, "", "UpperFilters", RegistryValue(7, b"\0\0")))
     assert value_at(made, "", "UpperFilters").size == 0x80000002
-    assert is_free(made, value_at(data, "", "UpperFilters").data)
+    dropped = value_at(data, "", "UpperFilters").data
+    assert is_free(made, dropped)
+    assert not any(made[4096 + dropped + 4 :][: len(multi("XENFILT").data)])
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
@@ -145,6 +148,14 @@ def test_key_leaves_every_kind_of_list(shape, name):
     data = make(Key(keys={each: Key(keys={"below": service()}, class_name=b"c\0") for each in "abcde"}), shape)
     made = edited(data, delete_key(data, name))
     assert [key.name for key in Hive.read(made).root.subkeys()] == [each for each in "abcde" if each != name]
+
+
+@pytest.mark.parametrize(("signature", "width"), [(b"lh", 8), (b"lf", 8), (b"li", 4)])
+def test_spare_place_at_the_end_of_a_list_is_cleared(signature, width):
+    data = make(Key(keys={"a": Key(), "b": Key()}), Shape(signature))
+    made = edited(data, delete_key(data, "a"))
+    spare = 4096 + key_at(made, "").subkey_list + 8 + width
+    assert any(data[spare : spare + width]) and not any(made[spare : spare + width])
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -258,6 +269,18 @@ BASE = make(Key(keys={"a": service(), "b": Key(keys={"c": service()})}))
 )
 def test_edit_that_does_not_fit_what_is_there_is_refused(edit):
     assert refusal(BASE, edit).kind is ReasonKind.ROLLED_BACK
+
+
+def test_value_that_was_added_meanwhile_is_not_overwritten():
+    added = set_value(BASE, "a", "New", dword(1))
+    assert refusal(BASE, added, added).detail("cause") == "changed since it was read"
+
+
+def test_edit_that_spoils_the_hive_is_not_handed_out(monkeypatch):
+    monkeypatch.setattr(cell_values, "free", lambda _data, _cell: None)
+    first = refusal(BASE, delete_value(BASE, "a", "Start"))
+    assert first.kind is ReasonKind.ROLLED_BACK
+    assert first.detail("cause").startswith("leaked")
 
 
 def test_segmented_values_are_not_touched():

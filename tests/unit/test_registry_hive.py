@@ -48,6 +48,13 @@ def test_name_with_a_nul_is_whole_and_does_not_pass_for_its_beginning():
     assert read.key("XEN\0X").value("A\0B").dword() == 0
 
 
+def test_name_with_a_nul_does_not_hide_the_one_it_begins_with():
+    data = bytearray(make(Key(keys={"xen": Key(), "xen\0x": Key()})))
+    entries = 4096 + struct.unpack_from("<I", data, Hive.read(bytes(data)).root.handle + 4 + 28)[0] + 8
+    data[entries : entries + 16] = data[entries + 8 : entries + 16] + data[entries : entries + 8]
+    assert Hive.read(bytes(data)).key("XEN").name == "xen"
+
+
 def test_name_that_is_no_utf16_can_be_printed():
     data = bytearray(make(Key(keys={"ЖЖ": Key()})))
     at = data.index(wide("ЖЖ"))
@@ -100,8 +107,9 @@ def test_key_that_is_its_own_descendant_is_unreadable():
     upper, lower = read.key("a").handle, read.key("a\\b").handle
     data[lower + 4 + 20 : lower + 4 + 24] = struct.pack("<I", 1)
     data[lower + 4 + 28 : lower + 4 + 32] = data[upper + 4 + 28 : upper + 4 + 32]
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable) as error:
         list(Hive.read(bytes(data)).root.walk())
+    assert error.value.cause == "met twice"
 
 
 def test_value_whose_data_lies_outside_is_unreadable_and_hides_no_other():
