@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One qemu-storage-daemon has a disk open from lock to end, so there is no moment in which a machine could start between two tools.
+
+Starts the daemon in a box of its own with the rights of the image's owner; it dies with us. The disk's own file is opened read-only
+until a commit: opening a qcow2 for writing changes it. Every layer is a descriptor and every format a name: nothing that a header
+says is followed. What QEMU refuses becomes a reason; an image that another process holds is Refused(IN_USE).
+"""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unxen.errors import Refused, refused
+from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
+from unxen.host.nbd import CAUSES, image_owner, open_layer
+from unxen.host.nbd_client import NbdClient, nbd_client
+from unxen.host.process import Account, run, stop
+from unxen.host.qmp import Qmp, QmpError
+from unxen.host.sandbox import not_made, start_boxed
+from unxen.model.disk import ImageChain
+from unxen.model.reason import ReasonKind
+
+BASE = "base"
+PROBE = "size"
+COMMIT_SECONDS = 3600.0
+QUIT_SECONDS = 60.0
+CREATE_SECONDS = 60.0
+SOCKET = "nbd"
+START_SECONDS = 30.0
+# Says that it runs and waits for an answer (none comes when unxen is gone) before it becomes the daemon.
+SCRIPT = 'echo >&{line}; read -r go <&{line} || exit 1; exec "$@"'
+
+
+class CommitFailed(Exception):
+    """The block job ended with an error; the disk may hold a part of the overlay."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What the daemon is given: the layers of the disk and our directory, as descriptors that it inherits."""
+
+    layers: tuple[int, ...]
+    directory: int
+
+
+class StorageDaemon:
+    """A running daemon with one disk, the images beside it, and exports of any of them."""
+
+    def __init__(self, chain: ImageChain, process: subprocess.Popen[bytes], qmp: Qmp, directory: Path, files: _Files) -> None:
+        self._chain = chain
+        self._process = process
+        self._qmp = qmp
+        self._files = files
+        self._owner = image_owner(files.layers[0])
+        self.directory = directory
+
+    @property
+    def path(self) -> str:
+        """The disk as it was given."""
+        return self._chain.disk.path
+
+    @property
+    def address(self) -> Path:
+        """Where its NBD server listens."""
+        return self.directory / SOCKET
+
+    def open_base(self, *, read_only: bool) -> None:
+        """The disk's own file with what is below it."""
+        names = [f"/proc/self/fd/{fd}" for fd in self._files.layers]
+        node = block_node(self._chain.layers, names)
+        # Options that a command line knows and this protocol does not; `check_size` catches what they would have changed.
+        for option in FORMAT_OPTIONS.get(self._chain.disk.format, {}):
+            del node[option]
+        node["file"] |= {"node-name": f"{BASE}-file", "auto-read-only": True}
+        self._call("blockdev-add", {**node, "node-name": BASE, "read-only": read_only})
+
+    def check_size(self) -> int:
+        """Bytes of the disk as its header said; Refused(NOT_WRITABLE_KIND) when the daemon sees another size."""
+        self.export(BASE, PROBE)
+        with self.client(PROBE) as client:
+            size = client.size
+        self.unexport(PROBE)
+        if size != self._chain.virtual_size:
+            expected = self._chain.virtual_size
+            raise refused(
+                ReasonKind.NOT_WRITABLE_KIND, self.path, format=self._chain.disk.format.value, expected=expected, found=size
+            )
+        return size
+
+    def reopen_base(self, *, read_only: bool) -> None:
+        """Closes and opens the disk's own file, nothing being above it; what was written is on its way to the disk then."""
+        self.close_image(BASE)
+        self.open_base(read_only=read_only)
+
+    def create_image(self, name: str, size: int, *, above_base: bool) -> Path:
+        """A new empty qcow2 in our directory, open as the node `name`, above the disk or by itself."""
+        path = self.directory / f"{name}.qcow2"
+        backing = ["-u", "-b", os.path.realpath(self.path), "-F", DRIVERS[self._chain.disk.format]] if above_base else []
+        run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, "--", str(path), str(size)], timeout=CREATE_SECONDS)
+        self._hand_over(path)
+        self.open_image(name, above_base=above_base)
+        return path
+
+    def open_image(self, name: str, *, above_base: bool, read_only: bool = False) -> None:
+        """A qcow2 that lies in our directory, as the node `name`."""
+        file = {"driver": "file", "filename": f"/proc/self/fd/{self._files.directory}/{name}.qcow2"}
+        backing = BASE if above_base else None
+        self._call("blockdev-add", {"driver": "qcow2", "node-name": name, "read-only": read_only, "backing": backing, "file": file})
+
+    def close_image(self, name: str) -> None:
+        """The node goes; its file stays."""
+        self._call("blockdev-del", {"node-name": name})
+
+    def export(self, node: str, name: str = "", *, writable: bool = False) -> None:
+        """Serves a node to NBD clients; the name is what they ask for, empty by default."""
+        options = {"type": "nbd", "id": f"export-{name}", "node-name": node, "name": name}
+        self._call("block-export-add", {**options, "writable": writable, "allocation-depth": True})
+
+    def unexport(self, name: str = "") -> None:
+        """No client reads or writes there any more."""
+        self._call("block-export-del", {"id": f"export-{name}", "mode": "hard"})
+        # The reply comes before the last client is gone; a node is free when no export is listed any more.
+        while any(row["id"] == f"export-{name}" for row in self._call("query-block-exports")):
+            pass
+
+    def connect(self) -> socket.socket:
+        """A connected socket to the unnamed export."""
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect(str(self.address))
+        except OSError as error:
+            client.close()
+            raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", cause=error.strerror) from error
+        return client
+
+    def client(self, name: str = "", *, depths: bool = False) -> AbstractContextManager[NbdClient]:
+        """A client of one export for this process itself."""
+        return nbd_client(self.address, self.path, export=name, depths=depths)
+
+    def commit(self, overlay: str) -> None:
+        """Merges an overlay into the disk, whose file is opened for writing by this and not before; the overlay stays as it is."""
+        try:
+            job = {"job-id": "commit", "device": overlay, "base-node": BASE, "auto-dismiss": False}
+            self._qmp.call("block-commit", job)
+            self._qmp.finish_job("commit", COMMIT_SECONDS)
+        except QmpError as error:
+            raise CommitFailed(error.description) from error
+
+    def quit(self) -> None:
+        """Closes everything cleanly; Refused(TOOL_FAILED) when the daemon does not end well."""
+        self._call("quit")
+        try:
+            code = self._process.wait(QUIT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", cause="did not end") from error
+        if code != 0:
+            raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", code=code)
+
+    def _call(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
+        try:
+            return self._qmp.call(command, arguments)
+        except QmpError as error:
+            raise reason_of(self.path, error.description) from error
+
+    def _hand_over(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self._owner.uid, self._owner.gid)
+
+
+def reason_of(path: str, said: str) -> Refused:
+    """What QEMU said of a disk, as a reason."""
+    kinds = (*CAUSES, ("No space left", ReasonKind.NO_SPACE))
+    kind = next((kind for word, kind in kinds if word in said), ReasonKind.IMAGE_DAMAGED)
+    return refused(kind, path, tool="qemu-storage-daemon", cause=said.splitlines()[0] if said else "")
+
+
+@contextmanager
+def storage_daemon(chain: ImageChain, directory: Path) -> Iterator[StorageDaemon]:
+    """The daemon of one disk, its base open read-only. `directory` is ours alone; what lies in it stays when the block ends."""
+    with ExitStack() as stack:
+        layers = tuple(_opened(stack, open_layer(layer)) for layer in chain.layers)
+        owner = image_owner(layers[0])
+        if os.geteuid() == 0:
+            os.chown(directory, owner.uid, owner.gid)
+        files = _Files(layers, _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)))
+        listener = _listen(stack, directory / SOCKET)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = _start(owner, theirs.fileno(), listener.fileno(), files)
+        stack.callback(_end, process)
+        listener.close()
+        stack.callback(ours.close)
+        qmp = _negotiated(chain, process, ours)
+        stack.callback(qmp.close)
+        daemon = StorageDaemon(chain, process, qmp, directory, files)
+        daemon.open_base(read_only=True)
+        yield daemon
+
+
+def _opened(stack: ExitStack, fd: int) -> int:
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _listen(stack: ExitStack, path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(str(path))
+    stack.callback(path.unlink, missing_ok=True)
+    listener.listen(8)
+    return listener
+
+
+def _start(owner: Account, qmp: int, listener: int, files: _Files) -> subprocess.Popen[bytes]:
+    daemon: Sequence[str] = (
+        *("qemu-storage-daemon", "--chardev", f"socket,id=qmp,fd={qmp}", "--monitor", "chardev=qmp"),
+        *("--nbd-server", f"addr.type=fd,addr.str={listener}"),
+    )
+    passed = (qmp, listener, files.directory, *files.layers)
+    command = ["bash", "-c", SCRIPT.format(line=qmp), "bash", *daemon]
+    return start_boxed(command, account=owner, options=("--dev", "/dev"), pass_fds=passed)
+
+
+def _negotiated(chain: ImageChain, process: subprocess.Popen[bytes], sock: socket.socket) -> Qmp:
+    """The conversation with the daemon, once its box lives; from then on it dies with us."""
+    sock.settimeout(START_SECONDS)
+    try:
+        alive = sock.recv(1)
+        sock.sendall(b"go\n")
+    except OSError:
+        alive = b""
+    if not alive:
+        raise not_made(stop(process))
+    try:
+        return Qmp(sock)
+    except QmpError as error:
+        said = stop(process).strip()
+        cause = said.splitlines()[-1] if said else error.description
+        raise refused(ReasonKind.TOOL_FAILED, chain.disk.path, tool="qemu-storage-daemon", cause=cause) from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        stop(process)
