@@ -32,26 +32,29 @@ class BoundDriver:
     """What is known of the driver for one emulated controller.
 
     `device` is its id; `rows` the known drivers that take it, the most special first; `matches` what Windows' own tables say.
-    `seen` whether there was any table; `disabled` the instances that somebody switched off.
+    `likely` is the driver to be thought of where they say nothing; `seen` whether there was any table; `disabled` the instances
+    that somebody switched off.
     """
 
     device: str
     rows: tuple[Controller, ...]
     matches: tuple[Match, ...]
+    likely: str | None
     seen: bool
     disabled: tuple[DeviceFact, ...]
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Services that Windows may take; what no table says is what the Windows was made with."""
+        """Services that Windows may take."""
         named = tuple(dict.fromkeys(match.service for match in self.matches if match.service))
-        return named or tuple(row.service for row in self.rows[:1])
+        return named or ((self.likely,) if self.likely else ())
 
     @property
     def foreign(self) -> tuple[Match, ...]:
-        """Matches that lead to a driver of which nothing is known."""
+        """Matches that lead to a driver of which nothing is known, one for each; the one that names an INF tells more."""
         known = {fold(row.service) for row in self.rows}
-        return tuple(match for match in self.matches if match.service is None or fold(match.service) not in known)
+        found = {fold(match.service or match.inf): match for match in self.matches}
+        return tuple(match for name, match in found.items() if match.service is None or name not in known)
 
     def row(self, service: str) -> Controller | None:
         """What is known of that service as a driver for this device."""
@@ -76,6 +79,7 @@ def bound_driver(view: View, controller: EmulatedController) -> BoundDriver:
         device=controller.ids[0] if controller.ids else controller.bus.value,
         rows=rows,
         matches=known + _best(view, ids, rows),
+        likely=_likely(view, rows),
         seen=_table_seen(view),
         disabled=tuple(node for node in nodes if isinstance(node.config_flags, int) and node.config_flags & DISABLED),
     )
@@ -91,6 +95,12 @@ def _rows(view: View, bus: Bus, ids: tuple[str, ...]) -> tuple[Controller, ...]:
     """Known drivers of the bus that take one of the ids, by how special that id is."""
     ranked = [(_rank(row, ids), row) for row in view.controllers if row.bus is bus]
     return tuple(row for rank, row in sorted(((rank, row) for rank, row in ranked if rank < len(ids)), key=lambda each: each[0]))
+
+
+def _likely(view: View, rows: tuple[Controller, ...]) -> str | None:
+    """The first known driver that is installed, else the first one."""
+    installed = [row.service for row in rows if view.service(row.service)]
+    return next(iter([*installed, *(row.service for row in rows)]), None)
 
 
 def _rank(row: Controller, ids: tuple[str, ...]) -> int:
