@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the journal remembers of one repair or undo, as values; what the states mean is the transaction's business.
+
+Touches nothing.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from unxen.model.ids import DiskNumber, ImageFormat
+
+
+class EntryKind(Enum):
+    """What an entry is about."""
+
+    REPAIR = "repair"
+    UNDO = "undo"
+
+
+class EntryState(Enum):
+    """How far it came. A state stands in the journal before the step that leaves it."""
+
+    PLANNED = "planned"
+    STAGED = "staged"
+    DELIVERED = "delivered"
+    VERIFIED = "verified"
+    COMMITTING = "committing"
+    COMMITTED = "committed"
+    SWITCHED = "switched"
+    ROLLED_BACK = "rolled-back"
+
+
+OPEN_STATES = (EntryState.PLANNED, EntryState.STAGED, EntryState.DELIVERED, EntryState.VERIFIED, EntryState.COMMITTING)
+DONE_STATES = (EntryState.COMMITTED, EntryState.SWITCHED)
+
+
+class RangeRole(Enum):
+    """Why bytes are remembered: they were written, or they only witness that nobody else wrote."""
+
+    WRITTEN = "written"
+    WITNESS = "witness"
+
+
+@dataclass(frozen=True)
+class DiskRow:
+    """One disk of an entry. `key` names its file whatever path leads to it. `size` is what a guest sees, `file_size` the file's own
+    length before the repair. `work` is the directory of its overlay, `undo` the image with the old bytes; empty when they are gone.
+    """
+
+    number: DiskNumber
+    key: str
+    path: str
+    format: ImageFormat
+    size: int
+    file_size: int
+    work: str = ""
+    undo: str = ""
+
+
+@dataclass(frozen=True)
+class RangeRow:
+    """Bytes of one disk with their SHA-256 before and after; a witness has both alike unless the repair wrote them too."""
+
+    disk: DiskNumber
+    role: RangeRole
+    start: int
+    length: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal with all that belongs to it. `undoes` is the entry that an undo takes back."""
+
+    id: int
+    kind: EntryKind
+    state: EntryState
+    undoes: int | None
+    target: tuple[str, ...]
+    plan_id: str
+    plan: str
+    begun: float
+    changed: float
+    disks: tuple[DiskRow, ...]
+    ranges: tuple[RangeRow, ...]
+
+    def ranges_of(self, disk: DiskNumber, role: RangeRole = RangeRole.WRITTEN) -> tuple[RangeRow, ...]:
+        """The ranges of one disk in one role."""
+        return tuple(each for each in self.ranges if each.disk == disk and each.role is role)
