@@ -47,16 +47,20 @@ def _trouble(reason: Reason) -> str:
 
 
 _FINDINGS = {each.value: each for each in FindingKind}
+_FIRMWARE = {"bios": "BIOS", "uefi": "UEFI", "bios, uefi": "BIOS and UEFI"}
+_ABOUT_FIRMWARE = (FindingKind.FIRMWARE_FITS, FindingKind.FIRMWARE_DIFFERS, FindingKind.FIRMWARE_UNKNOWN)
 _WORDS: dict[str, dict[str, str]] = {
     "cause": CAUSE_WORDS,
     "what": CAUSE_WORDS,
+    "found": _FIRMWARE,
     "link": {each.value: title for each, title in LINK_TITLES.items()},
 }
 
 
 def tell_finding(finding: Finding) -> str:
     """One observation about a link."""
-    return fill(FINDING_TEXTS[finding.kind], fields_of(finding.subject, _in_words(finding.details), key=finding.key))
+    subject = _FIRMWARE.get(finding.subject, finding.subject) if finding.kind in _ABOUT_FIRMWARE else finding.subject
+    return fill(FINDING_TEXTS[finding.kind], fields_of(subject, _in_words(finding.details), key=finding.key))
 
 
 def tell_note(note: Note) -> str:

@@ -7,13 +7,21 @@ Touches nothing, never fails.
 from collections.abc import Sequence
 
 from unxen.model.ids import Bus
-from unxen.model.judgement import Chain, Finding, InstallationJudgement, Link, LinkState
+from unxen.model.judgement import Chain, Finding, FindingKind, InstallationJudgement, Link, LinkState
 from unxen.report.escape import clipped
 from unxen.report.finding_messages import LINK_NEEDS
 from unxen.report.layout import Context, Style, heading, joined, wrapped
 from unxen.report.messages import link_title, tell_finding
 
 _MARK = {LinkState.HOLDS: "good", LinkState.BROKEN: "bad", LinkState.UNKNOWN: "doubt"}
+# What edits can mend, so that it is not the cause why a bus is out of reach.
+MENDED = (
+    FindingKind.FILTER_XEN,
+    FindingKind.NOT_BOOT_START,
+    FindingKind.OVERRIDDEN,
+    FindingKind.ID_UNMATCHED,
+    FindingKind.XEN_STARTS_AT_BOOT,
+)
 _COLUMN = 20
 _MOST = 8
 
@@ -69,10 +77,10 @@ def _bus_lines(bus: Bus, chains: Sequence[Chain], style: Style) -> list[str]:
 
 
 def _first_trouble(chain: Chain) -> str:
-    """What stands in the way: of all broken links the one that edits cannot mend is not marked, so the first one speaks."""
-    link = chain.first_broken
-    findings = _of(link, LinkState.BROKEN) if link else ()
-    return tell_finding(findings[0]) if findings else "cannot be made to start"
+    """What stands in the way for good: Xen's filters and a Start value would be mended, a driver that is not there stays absent."""
+    broken = [each for link in chain.links for each in _of(link, LinkState.BROKEN)]
+    lasting = [each for each in broken if each.kind not in MENDED]
+    return next((tell_finding(each) for each in lasting or broken), "cannot be made to start")
 
 
 def _link_lines(link: Link, context: Context) -> list[str]:

@@ -21,6 +21,7 @@ def plan_lines(plan: Plan, context: Context) -> list[str]:
     for part in plan.installations:
         if part.edits:
             lines += heading(context.style, _title(part, plan))
+            lines.append(f"    {context.style.mark('bad')} required   {context.style.mark('dot')} rides along")
             lines += _groups(part.edits, context.style)
     return lines
 

@@ -46,7 +46,7 @@ def grouped(findings: Sequence[XenFinding]) -> list[tuple[tuple[str, ...], list[
 def _title(families: tuple[str, ...], context: Context) -> str:
     names = [clipped(context.families.get(each, each)) for each in families]
     if not names:
-        return "of no known family"
+        return "of no single family"
     return " or ".join(names[:2]) + (f" or {len(names) - 2} more like them" if len(names) > 2 else "")
 
 
