@@ -9,6 +9,7 @@ from registry.cell_hives import Key, Shape, make
 from registry.edits import create_key, delete_key, delete_value, dword, multi, set_value
 from unxen.errors import Refused
 from unxen.model.change import ChangeKind
+from unxen.model.edit import Action
 from unxen.model.reason import ReasonKind
 from unxen.model.registry_facts import RegistryValue
 from unxen.registry import cell_values
@@ -67,6 +68,19 @@ def test_dword_in_a_cell_of_its_own_stays_there():
     made = edited(data, set_value(data, "", "Start", dword(0)))
     assert value_at(made, "", "Start").size == 4
     assert Hive.read(made).root.value("Start").dword() == 0
+
+
+def test_value_of_no_bytes_takes_up_to_four_without_room():
+    data = bytearray(make(Key(values={"Empty": (7, b"")})))
+    handle = Hive.read(bytes(data)).root.value("Empty").handle
+    struct.pack_into("<II", data, handle + 8, 0, NOTHING)
+    data = bytes(data)
+    # hivex cannot read this form, which differencing hives hold, so the edit is written by hand.
+    edit = replace(create_key(""), action=Action.SET_VALUE, value_name="Empty", before=RegistryValue(7, b""), after=dword(3))
+    made = edit_hive(data, [edit])
+    assert len(made) == len(data) and value_at(made, "", "Empty").size == 0x80000004
+    assert Hive.read(made).root.value("Empty").dword() == 3
+    assert key_at(made, "").largest_value_data == 4
 
 
 def test_list_is_shortened_in_its_cell_and_the_rest_zeroed():

@@ -26,24 +26,29 @@ def free(data: bytearray, cell: int) -> None:
 
 def set_value(data: bytearray, key: int, at: int, after: RegistryValue) -> bool:
     """Overwrite a value where its data stands; False, with nothing changed, when there is no room for it."""
+    if not _write(data, at, after.data):
+        return False
+    put(data, at, "value_type", after.type)
+    if len(after.data) > key_cell(data, key).largest_value_data:
+        put(data, key, "largest_value_data", len(after.data))
+    return True
+
+
+def _write(data: bytearray, at: int, content: bytes) -> bool:
     value = value_cell(data, at)
-    length = len(after.data)
-    if value.size & INLINE:
-        if length > 4:
+    if value.size & INLINE or not value.size:
+        if len(content) > 4:
             return False
-        _write_inline(data, at, after.data)
-    elif value.size and length <= 4 and length < value.size:
+        _write_inline(data, at, content)
+    elif len(content) <= 4 and len(content) < value.size:
         # Data of up to four bytes in a cell of its own reads wrong in python-registry and occurs in no real hive.
         _wipe(data, value.data)
         free(data, value.data)
-        _write_inline(data, at, after.data)
-    elif value.size and length <= min(capacity(data, value.data), SEGMENT):
-        _write_cell(data, at, value.data, value.size, after.data)
+        _write_inline(data, at, content)
+    elif len(content) <= min(capacity(data, value.data), SEGMENT):
+        _write_cell(data, at, value.data, value.size, content)
     else:
-        return length == 0
-    put(data, at, "value_type", after.type)
-    if length > key_cell(data, key).largest_value_data:
-        put(data, key, "largest_value_data", length)
+        return False
     return True
 
 
