@@ -46,11 +46,12 @@ def _kvm(examined: Examined) -> Iterator[Note]:
 
 
 def _traces(examined: Examined) -> Iterator[Note]:
-    """What Xen left in a Windows that is not going to be repaired for it."""
+    """What Xen's drivers left in a Windows that is not going to be repaired for it; not Xen's bare devices, not what virtio needs."""
     active = any(finding.evidence for finding in examined.xen)
-    if examined.xen and (examined.kvm_trace or not active):
-        families = sorted({family for finding in examined.xen for family in finding.families})
-        yield Note(NoteKind.XEN_TRACES, ", ".join(families))
+    own = (each for each in examined.xen if not examined.deciding.dual_use.issuperset(each.families))
+    left = tuple(dict.fromkeys(finding.subject for finding in own))
+    if left and (examined.kvm_trace or not active):
+        yield Note(NoteKind.XEN_TRACES, ", ".join(left[:MOST_NAMED]), (("count", str(len(left))),))
 
 
 def _unknown_services(examined: Examined) -> Iterator[Note]:
