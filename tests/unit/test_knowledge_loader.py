@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A wrong row is refused with file, row and field; a right one of an administrator is added to ours or takes the place of one."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from unxen.errors import Refused
 from unxen.knowledge.layout import TABLES
-from unxen.knowledge.loader import load_knowledge
+from unxen.knowledge.loader import HERE, load_knowledge
 from unxen.knowledge.tables import NEWEST
 from unxen.model.reason import ReasonKind
 from unxen.report.messages import tell_reason
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 FILE = "/etc/unxen/knowledge.d/site.toml"
 SOURCED = "confidence = 'hive'\nwhy = 'seen here'\nsource = 'our own hive'"
 SERVICE = f"[[xen_service]]\nname = 'acmexen'\nfamilies = ['xcpng']\nrole = 'disk'\nstart_after = 4\n{SOURCED}"
@@ -185,3 +188,21 @@ def test_an_unusable_class_of_a_row_is_named():
 def test_the_sentence_tells_file_row_and_field():
     told = tell_reason(refusal(f"{SERVICE}\nstart = 4").first)
     assert all(part in told.what for part in (FILE, "xen_service 1 (acmexen)", "start", "not a field"))
+
+
+def test_the_example_of_the_documentation_does_what_it_says():
+    text = (DOCS / "knowledge.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    knowledge = load_knowledge([("acme.toml", example)])
+    assert [row.name for row in knowledge.xen_services if row.families == ("acme",)] == ["acmebus", "acmefilt", "GuestHelper"]
+    # The error that it shows is the one that is given.
+    wrong = example.replace("role = 'filter'\nstart_after = 4", "role = 'filter'\nstart_after = 2")
+    with pytest.raises(Refused) as caught:
+        load_knowledge([("/etc/unxen/knowledge.d/acme.toml", wrong)])
+    assert tell_reason(caught.value.first).what in text
+
+
+def test_the_documentation_names_every_table_and_file():
+    text = (DOCS / "knowledge.md").read_text(encoding="utf-8")
+    assert all(f"`[[{table.heading}]]`" in text for table in TABLES)
+    assert all(path.name in text for path in HERE.glob("*.toml"))

@@ -5,8 +5,10 @@ A case makes, from the row itself, facts in which it matters, and says what to l
 row and not without it. A row that no case can exercise is a row that does nothing, and fails here.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from unxen.knowledge.tables import Knowledge, NtVersion, SettingAction, XenRole
 from unxen.model.edit import Action, Edit
 from unxen.model.guest import Machine
 from unxen.model.ids import Bus, KeyPath, MachineType
-from unxen.model.judgement import Chain, FindingKind, InstallationJudgement, Judgement, LinkState, NoteKind
+from unxen.model.judgement import Chain, FindingKind, InstallationJudgement, Judgement, LinkState, NoteKind, Verdict
 from unxen.model.registry_facts import CriticalDevice
 from unxen.plan.judge import judge
 
@@ -195,6 +197,18 @@ def test_a_family_is_leaned_on_by_its_services(row: Any):
         if each is not row
     ]
     assert any(row.id in problem for _, _, problem in cross_problems(entries))
+
+
+def test_the_documented_example_mends_what_it_is_for():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "knowledge.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    windows = whole("10").filters(SYSTEM, "upper", "ACMEFILT").service("acmebus", 0).service("acmefilt", 0)
+    windows.service("GuestHelper", 2, image_path=r'"C:\Program Files\Acme\XenTools\helper.exe"')
+    before = judge(windows.facts(), Machine(), KNOWLEDGE)
+    after = judge(windows.facts(), Machine(), load_knowledge([("acme.toml", example)]))
+    assert (before.verdict, after.verdict) == (Verdict.HEALTHY, Verdict.REPAIRABLE)
+    assert edits(after, rf"Control\Class\{SYSTEM}")
+    assert all(edits(after, rf"Services\{name}", 4) for name in ("acmebus", "acmefilt", "GuestHelper"))
 
 
 def test_every_table_has_a_case():
