@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the first look to the last byte nobody else may work on a guest's disks; this takes them and lets them go.
+
+Starts a storage daemon per disk and makes an empty private directory for each in the state directory. Refuses disks that cannot be
+written, are in use, or were left half repaired; nothing of a disk has changed then.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from unxen.errors import refused
+from unxen.host.files import private_directory, read_only_cause, remove
+from unxen.host.locks import disk_key, forbid_machines, open_device_exclusively, own_locks
+from unxen.host.sandbox import Box
+from unxen.host.storage_daemon import StorageDaemon, storage_daemon
+from unxen.journal.records import OPEN_STATES, EntryState
+from unxen.journal.store import Journal, has_journal, open_journal
+from unxen.model.disk import Disk, ImageChain
+from unxen.model.guest import Guest
+from unxen.model.ids import ImageFormat
+from unxen.model.progress import Listener, Remark
+from unxen.model.reason import ReasonKind
+from unxen.model.settings import Settings
+from unxen.probe.images import check_images, check_writable_headers
+
+LOCKS, WORK, UNDO = "locks", "work", "undo"
+
+
+@dataclass(frozen=True)
+class HeldDisk:
+    """A disk that is ours: its checked chain, its daemon, its name in the journal, and its file's length when it was taken."""
+
+    chain: ImageChain
+    daemon: StorageDaemon
+    key: str
+    file_size: int
+
+    @property
+    def disk(self) -> Disk:
+        """The disk as it was given."""
+        return self.chain.disk
+
+
+@contextmanager
+def hold(guest: Guest, settings: Settings, listener: Listener) -> Iterator[tuple[HeldDisk, ...]]:
+    """All disks of a guest, locked and open read-only until the block ends."""
+    paths = [disk.path for disk in guest.disks]
+    for path in paths:
+        _check_there(path)
+    with ExitStack() as stack:
+        locks = settings.state_dir / LOCKS
+        waiting = own_locks(locks, paths, wait=settings.wait_seconds, waiting=lambda: listener(Remark("waiting")))
+        stack.enter_context(waiting)
+        _clear_leftovers(settings.state_dir, paths)
+        with Box.open() as box:
+            chains = check_images(guest.disks, box, settings.backing_dirs)
+        yield tuple(_held(stack, chain, settings.state_dir) for chain in chains)
+
+
+def _check_there(path: str) -> None:
+    try:
+        os.stat(path)  # noqa: PTH116
+    except PermissionError as error:
+        raise refused(ReasonKind.NO_PERMISSION, path, cause=error.strerror) from error
+    except OSError as error:
+        raise refused(ReasonKind.DISK_MISSING, path, cause=error.strerror) from error
+
+
+def _held(stack: ExitStack, chain: ImageChain, state_dir: Path) -> HeldDisk:
+    path = chain.disk.path
+    check_writable_headers(chain)
+    if cause := read_only_cause(path):
+        raise refused(ReasonKind.READ_ONLY, path, cause=cause)
+    _forbid_others(stack, chain)
+    key = disk_key(path)
+    directory = private_directory(state_dir / WORK / key)
+    stack.callback(_remove_empty, directory)
+    daemon = stack.enter_context(storage_daemon(chain, directory))
+    daemon.check_size()
+    return HeldDisk(chain, daemon, key, chain.layers[0].file_size)
+
+
+def _forbid_others(stack: ExitStack, chain: ImageChain) -> None:
+    """QEMU's daemon keeps machines off a qcow2 by itself; a raw file and a block device need help."""
+    path = chain.disk.path
+    if Path(path).is_block_device():
+        stack.callback(os.close, open_device_exclusively(path))
+    elif chain.disk.format is not ImageFormat.QCOW2:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise refused(ReasonKind.NO_PERMISSION, path, cause=error.strerror) from error
+        stack.callback(os.close, fd)
+        forbid_machines(fd, path)
+
+
+def _clear_leftovers(state_dir: Path, paths: list[str]) -> None:
+    """What a dead process left of these disks: an unfinished overlay goes, a begun commit stops us."""
+    if not has_journal(state_dir):
+        return
+    keys = {disk_key(path): path for path in paths}
+    with open_journal(state_dir) as journal:
+        for entry in journal.in_states(OPEN_STATES):
+            ours = [disk for disk in entry.disks if disk.key in keys]
+            if ours and entry.state is EntryState.COMMITTING:
+                raise refused(ReasonKind.COMMIT_UNFINISHED, keys[ours[0].key], entry=entry.id)
+            if ours:
+                _throw_away(journal, entry.id, entry.state, [disk.work for disk in entry.disks if disk.work])
+
+
+def _throw_away(journal: Journal, entry: int, state: EntryState, directories: list[str]) -> None:
+    for directory in directories:
+        for file in sorted(Path(directory).glob("*.qcow2")):
+            remove(file)
+    journal.move(entry, state, EntryState.ROLLED_BACK)
+
+
+def _remove_empty(directory: Path) -> None:
+    """The directory goes unless something in it must stay."""
+    if not any(directory.glob("*.qcow2")):
+        for file in directory.iterdir():
+            file.unlink()
+        directory.rmdir()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A repair counts only when the overlay, looked at with the same eyes, shows the plan done and nothing else changed.
+
+Reads the overlay and the disk below it. Whatever is not as it should be is Refused(ROLLED_BACK) naming the problem; the disk itself
+was not touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unxen.errors import Refused, refused
+from unxen.host.nbd_client import NbdClient, Range
+from unxen.host.sandbox import Box
+from unxen.model.edit import InstallationPlan
+from unxen.model.facts import GuestFacts
+from unxen.model.ids import Bus, InstallationId
+from unxen.model.judgement import Judgement
+from unxen.model.reason import ReasonKind
+from unxen.probe.registry_box import audit_hive, compare_hives
+from unxen.registry.diff import deviations, expected_changes
+
+SECTOR = 512
+
+
+@dataclass(frozen=True)
+class EditedHive:
+    """One installation's hive on its way: as it was read, and as it shall be."""
+
+    plan: InstallationPlan
+    before: bytes
+    after: bytes
+
+
+def failed(problem: str, subject: str = "", **details: object) -> Refused:
+    """A repair that must not go on."""
+    return refused(ReasonKind.ROLLED_BACK, subject, problem=problem, **details)
+
+
+def verify_hive(box: Box, edited: EditedHive, found: bytes | None) -> None:
+    """The overlay's hive is the edited one, differs from before by the plan alone, and has no flaw that was not there."""
+    where = edited.plan.installation
+    if found != edited.after:
+        raise failed("the hive in the overlay is not the edited one", where)
+    changes = compare_hives(box, edited.before, found)
+    if odd := deviations(changes, expected_changes(edited.plan.edits)):
+        raise failed("the registry differs by more or less than the plan", where, cause=f"{odd[0].kind.value} {odd[0].key}")
+    had = {(each.kind, each.cell) for each in audit_hive(box, edited.before)}
+    new = [each for each in audit_hive(box, found) if (each.kind, each.cell) not in had]
+    if new:
+        raise failed("the edited hive has a flaw", where, cause=new[0].kind.value)
+
+
+def verify_chains(judgement: Judgement, bus: Bus, planned: Sequence[InstallationId]) -> None:
+    """Judged again, every planned installation reaches its disk on the bus, and nothing is left to do."""
+    if not judgement.plan.empty:
+        raise failed("edits are left to do after the repair", cause=str(judgement.plan.id))
+    for each in judgement.installations:
+        chains = [chain for chain in each.chains if chain.bus is bus]
+        if each.installation in planned and not (chains and all(chain.whole for chain in chains)):
+            raise failed("the boot path is not whole after the repair", each.installation)
+
+
+def verify_installations(before: GuestFacts, after: GuestFacts) -> None:
+    """The same installations at the same places, with the same files."""
+    if [(each.id, each.hive_path) for each in before.installations] != [(each.id, each.hive_path) for each in after.installations]:
+        raise failed("other installations after the repair")
+
+
+def verify_ranges(above: NbdClient, below: NbdClient, allowed: Sequence[Range]) -> None:
+    """Every sector of the disk that differs lies in a range that may."""
+    for each in above.top_ranges():
+        old, new = below.read(each.start, each.length), above.read(each.start, each.length)
+        for at in range(0, each.length, SECTOR):
+            if old[at : at + SECTOR] != new[at : at + SECTOR] and not _inside(each.start + at, allowed):
+                raise failed("bytes outside of the hive differ", cause=f"sector at {each.start + at}")
+
+
+def _inside(place: int, allowed: Sequence[Range]) -> bool:
+    return any(each.start <= place < each.end for each in allowed)
