@@ -18,11 +18,12 @@ from unxen.host.sandbox import Box
 from unxen.model.codec import CodecError, decode
 from unxen.model.disk import Disk, ImageChain, ImageHeader, ImageLayer
 from unxen.model.ids import ImageFormat
-from unxen.model.reason import ReasonKind
+from unxen.model.reason import Reason, ReasonKind
 
 T = TypeVar("T")
 MOST_LAYERS = 64
-PROTOCOL = re.compile(r"^[A-Za-z0-9+.-]+:")
+# As QEMU tells protocols from paths: a colon before the first slash.
+PROTOCOL = re.compile(r"[^/]*:")
 BACKING_FORMATS = {
     "raw": ImageFormat.RAW,
     "qcow2": ImageFormat.QCOW2,
@@ -38,6 +39,8 @@ OPENING = {
 }
 # Kinds that QEMU can read and not write, or writes only from the start.
 UNWRITABLE = {ImageFormat.VMDK: ("streamOptimized",)}
+# Not readable either before their log is replayed, which writes.
+UNREADABLE_WHEN_DIRTY = (ImageFormat.VHDX,)
 
 
 def check_images(disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path]) -> tuple[ImageChain, ...]:
@@ -46,7 +49,7 @@ def check_images(disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path]) 
 
 
 def magic_of_file(path: str, box: Box) -> ImageFormat | None:
-    """The format whose mark a file bears, for names that promise one; never a reason to open it as such."""
+    """The format whose mark a file bears; for a name such as `.raw` that promises none, and never a reason to open it as such."""
     fd, _ = _open(path, ReasonKind.DISK_MISSING)
     try:
         found = box.ask("sniff", {}, fds=(fd,)).payload
@@ -60,7 +63,7 @@ def check_writable_headers(chain: ImageChain) -> None:
     layer = chain.layers[0]
     header = layer.header
     if header.corrupt:
-        raise refused(ReasonKind.IMAGE_DAMAGED, layer.path, cause="corrupt-bit", format=header.format.value)
+        raise refused(ReasonKind.IMAGE_DAMAGED, layer.path, cause="marked as corrupt in its header", format=header.format.value)
     if header.dirty:
         raise refused(ReasonKind.IMAGE_DIRTY, layer.path, format=header.format.value)
     if header.kind in UNWRITABLE.get(header.format, ()):
@@ -68,7 +71,9 @@ def check_writable_headers(chain: ImageChain) -> None:
 
 
 def _chain(disk: Disk, box: Box, backing_dirs: Sequence[Path]) -> ImageChain:
-    allowed = [Path(os.path.realpath(disk.path)).parent, *(Path(os.path.realpath(each)) for each in backing_dirs)]
+    # A disk given by a link lies in two directories that somebody chose.
+    own = (Path(os.path.realpath(disk.path)).parent, Path(os.path.realpath(Path(disk.path).parent)))
+    allowed = [*own, *(Path(os.path.realpath(each)) for each in backing_dirs)]
     layers = [_layer(disk.path, disk.format, box, ReasonKind.DISK_MISSING)]
     while layers[-1].header.backing_file:
         if len(layers) == MOST_LAYERS:
@@ -87,12 +92,17 @@ def _layer(path: str, kind: ImageFormat, box: Box, missing: ReasonKind) -> Image
         answer = box.ask("header", {"format": kind.value}, fds=(fd,)).payload
         size = os.lseek(fd, 0, os.SEEK_END)
     except Refused as error:
-        raise Refused(*(replace(each, subject=path) for each in error.reasons)) from error
+        raise Refused(*(_about(path, each) for each in error.reasons)) from error
     finally:
         os.close(fd)
     header = _decoded(path, ImageHeader, answer)
     _check_safe(path, header)
     return ImageLayer(path, header, seen.st_dev, seen.st_ino, size)
+
+
+def _about(path: str, reason: Reason) -> Reason:
+    """The box knows no paths; what the host lacks keeps its own subject."""
+    return replace(reason, subject=path) if reason.kind is ReasonKind.PROBE_FAILED or not reason.subject else reason
 
 
 def _open(path: str, missing: ReasonKind) -> tuple[int, os.stat_result]:
@@ -120,20 +130,26 @@ def _check_safe(path: str, header: ImageHeader) -> None:
     if header.kind == "differencing":
         kind = ReasonKind.DIFFERENCING_VHD if header.format is ImageFormat.VHD else ReasonKind.UNSUPPORTED_FEATURE
         raise refused(kind, path, feature="differencing", format=header.format.value)
+    if header.dirty and header.format in UNREADABLE_WHEN_DIRTY:
+        raise refused(ReasonKind.IMAGE_DIRTY, path, format=header.format.value, cause="log not replayed")
 
 
 def _backing(layer: ImageLayer, allowed: Sequence[Path]) -> tuple[str, ImageFormat]:
-    """Where a layer's backing file is, as a path that may be opened, and its format."""
+    """Where a layer's backing file is, spelled as QEMU spells it (a further relative name depends on that), and its format."""
     name = layer.header.backing_file
     if PROTOCOL.match(name):
         raise refused(ReasonKind.BACKING_OUTSIDE, layer.path, name=name)
-    path = os.path.realpath(Path(layer.path).parent / name)
-    if not any(Path(path).is_relative_to(each) for each in allowed):
-        raise refused(ReasonKind.BACKING_OUTSIDE, layer.path, name=name, path=path)
+    path = str(Path(layer.path).parent / name)
+    _check_allowed(layer, os.path.realpath(path), allowed)
     kind = BACKING_FORMATS.get(_backing_format(layer.header))
     if kind is None:
         raise refused(ReasonKind.BACKING_FORMAT_UNKNOWN, layer.path, name=name, format=layer.header.backing_format)
     return path, kind
+
+
+def _check_allowed(layer: ImageLayer, real: str, allowed: Sequence[Path]) -> None:
+    if not any(Path(real).is_relative_to(each) for each in allowed):
+        raise refused(ReasonKind.BACKING_OUTSIDE, layer.path, name=layer.header.backing_file, path=real)
 
 
 def _backing_format(header: ImageHeader) -> str:

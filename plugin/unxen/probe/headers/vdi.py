@@ -14,6 +14,8 @@ MAGIC = 0xBEDA107F
 MAGIC_AT = 0x40
 FIELDS = struct.Struct("<IIII")
 PLACES_AT, SIZES_AT, LINK_AT = 0x154, 0x170, 0x1A8
+MOST_BLOCKS = 1 << 24
+SECTOR = 512
 KINDS = {1: "dynamic", 2: "fixed", 3: "differencing", 4: "differencing"}
 
 
@@ -24,10 +26,13 @@ def read_vdi(source: Source) -> ImageHeader:
         raise unsupported(f"VDI version {version:#x}")
     if kind not in KINDS:
         raise unsupported(f"VDI type {kind}")
-    table, _ = struct.unpack("<II", source.read(PLACES_AT, 8))
-    size, _, _, blocks, _ = struct.unpack("<QIIII", source.read(SIZES_AT, 24))
-    if blocks > 1 << 26:
-        raise damaged(f"{blocks} blocks")
-    source.read(table, min(blocks * 4, 32 << 20))
+    table, data = struct.unpack("<II", source.read(PLACES_AT, 8))
+    size, block, _, blocks, allocated = struct.unpack("<QIIII", source.read(SIZES_AT, 24))
+    if blocks > MOST_BLOCKS or blocks * block < size:
+        raise damaged(f"{blocks} blocks for {size} bytes")
+    source.read(table, blocks * 4)
+    if data + (allocated - 1) * block >= source.size:
+        raise damaged(f"{allocated} blocks in a file of {source.size} bytes")
     linked = source.read(LINK_AT, 16) != bytes(16)
-    return ImageHeader(format=ImageFormat.VDI, virtual_size=sane_size(size), kind="differencing" if linked else KINDS[kind])
+    whole = sane_size(-(-size // SECTOR) * SECTOR)
+    return ImageHeader(format=ImageFormat.VDI, virtual_size=whole, kind="differencing" if linked else KINDS[kind])

@@ -1,48 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VHD's footer says how large the disk is and whether it is only a difference, which QEMU ignores without a word.
 
-Reads through a Source. Fields are those of Microsoft's "Virtual Hard Disk Image Format Specification".
+Reads through a Source. Fields are those of Microsoft's "Virtual Hard Disk Image Format Specification". A file that can be read in
+two ways, or has lost its end, is Refused(IMAGE_DAMAGED).
 """
 
 import struct
+from dataclasses import dataclass
 
 from unxen.model.disk import ImageHeader
 from unxen.model.ids import ImageFormat
 from unxen.probe.headers.source import Source, damaged, sane_size, unsupported
 
 MAGIC = b"conectix"
-FOOTER = 512
+FOOTER = struct.Struct(">8sIIQ16x8xQ4xII")
+FOOTER_BYTES = 512
+CHECKSUM = slice(64, 68)
 KINDS = {2: "fixed", 3: "dynamic", 4: "differencing"}
-SPARSE = struct.Struct(">8sQQII")
+SPARSE = struct.Struct(">8sQQIII")
 MOST_ENTRIES = 1 << 21
+SECTOR = 512
+
+
+@dataclass(frozen=True)
+class _Footer:
+    """What decides how the file is read."""
+
+    kind: str
+    size: int
+    data_offset: int
 
 
 def read_vhd(source: Source) -> ImageHeader:
-    """The footer of a VHD: at the end of the file, or its copy at the beginning where the end was lost."""
-    footer = source.read(source.size - FOOTER, FOOTER)
-    if not footer.startswith(MAGIC):
+    """The footer of a VHD."""
+    footer = _footer(source.read(source.size - FOOTER_BYTES, FOOTER_BYTES))
+    size = sane_size(footer.size // SECTOR * SECTOR)
+    if footer.kind == "fixed":
+        _check_fixed(source, size)
+    else:
+        _check_sparse(source, footer, size)
+    return ImageHeader(format=ImageFormat.VHD, virtual_size=size, kind=footer.kind)
+
+
+def _footer(data: bytes) -> _Footer:
+    if not data.startswith(MAGIC):
         raise damaged("no footer at the end of the file")
-    if _checksum(footer) != int.from_bytes(footer[64:68], "big"):
+    if ~(sum(data) - sum(data[CHECKSUM])) & 0xFFFFFFFF != int.from_bytes(data[CHECKSUM], "big"):
         raise damaged("footer with a wrong checksum")
-    kind = KINDS.get(int.from_bytes(footer[60:64], "big"))
-    if kind is None:
-        raise unsupported(f"VHD type {int.from_bytes(footer[60:64], 'big')}")
-    size = sane_size(int.from_bytes(footer[48:56], "big"))
-    _check_layout(source, footer, kind, size)
-    return ImageHeader(format=ImageFormat.VHD, virtual_size=size, kind=kind)
+    _, _, _, offset, size, number, _ = FOOTER.unpack_from(data)
+    if number not in KINDS:
+        raise unsupported(f"VHD type {number}")
+    return _Footer(KINDS[number], size, offset)
 
 
-def _check_layout(source: Source, footer: bytes, kind: str, size: int) -> None:
-    if kind == "fixed":
-        if size > source.size - FOOTER:
-            raise damaged(f"{size} bytes of disk in a file of {source.size}")
-        return
-    magic, _, table, _, entries = SPARSE.unpack(source.read(int.from_bytes(footer[16:24], "big"), SPARSE.size))
-    if magic != b"cxsparse" or entries > MOST_ENTRIES:
+def _check_fixed(source: Source, size: int) -> None:
+    """QEMU takes a footer in the first sector for that of a dynamic disk, and there a guest can write what it likes."""
+    if source.peek(0, len(MAGIC)) == MAGIC:
+        raise damaged("fixed by its footer, and another footer in its first sector")
+    if size > source.size - FOOTER_BYTES:
+        raise damaged(f"{size} bytes of disk in a file of {source.size}")
+
+
+def _check_sparse(source: Source, footer: _Footer, size: int) -> None:
+    if _footer(source.read(0, FOOTER_BYTES)) != footer:
+        raise damaged("two footers that differ")
+    magic, _, table, _, entries, block = SPARSE.unpack(source.read(footer.data_offset, SPARSE.size))
+    if magic != b"cxsparse" or entries > MOST_ENTRIES or entries * block < size:
         raise damaged("dynamic header")
     source.read(table, entries * 4)
-
-
-def _checksum(footer: bytes) -> int:
-    """Ones' complement of the sum of all bytes but the checksum's own."""
-    return ~(sum(footer) - sum(footer[64:68])) & 0xFFFFFFFF

@@ -20,6 +20,10 @@ OLD_MAGIC = b"COWD"
 SPARSE = struct.Struct("<4sIIQQQQIQQQB")
 SECTOR = 512
 MOST_DESCRIPTOR = 20 << 10
+# QEMU reads it there, whatever the header says.
+DESCRIPTOR_SECTOR = 1
+COMPRESSED = 1 << 16
+STREAM = "streamOptimized"
 NO_PARENT = "ffffffff"
 EXTENT = re.compile(r'^(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\w+)(?:\s+"([^"]*)")?', re.MULTILINE)
 FIELD = re.compile(r'^\s*(\w+)\s*=\s*"?([^"\r\n]*)"?', re.MULTILINE)
@@ -32,7 +36,9 @@ def read_vmdk(source: Source) -> ImageHeader:
     if source.peek(0, len(TEXT_MAGIC)) == TEXT_MAGIC:
         raise _extents(_text(source.read(0, min(source.size, MOST_DESCRIPTOR))))
     fields = SPARSE.unpack(source.read(0, SPARSE.size))
-    capacity, place, sectors, unclean = fields[3], fields[5], fields[6], fields[11]
+    flags, capacity, place, sectors, unclean = fields[2], fields[3], fields[5], fields[6], fields[11]
+    if place not in (0, DESCRIPTOR_SECTOR):
+        raise unsupported(f"descriptor at sector {place}")
     text = _text(source.read(place * SECTOR, min(sectors * SECTOR, MOST_DESCRIPTOR))) if place else ""
     # With capacity 0 the file is only a wrapper around a descriptor, and QEMU follows the names in it.
     if capacity == 0 or len(EXTENT.findall(text)) > 1:
@@ -41,7 +47,7 @@ def read_vmdk(source: Source) -> ImageHeader:
     return ImageHeader(
         format=ImageFormat.VMDK,
         virtual_size=sane_size(capacity * SECTOR),
-        kind=settings.get("createtype", ""),
+        kind=STREAM if flags & COMPRESSED else settings.get("createtype", ""),
         backing_file="" if settings.get("parentcid", NO_PARENT).lower() == NO_PARENT else _parent(settings),
         dirty=bool(unclean),
     )
