@@ -17,7 +17,7 @@ from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.host.block_node import block_node
-from unxen.host.process import Account, stop
+from unxen.host.process import Account, find, stop
 from unxen.host.sandbox import not_made, start_boxed
 from unxen.model.disk import ImageChain, ImageLayer
 from unxen.model.reason import ReasonKind
@@ -119,7 +119,8 @@ def _high(fd: int, stack: ExitStack) -> int:
 
 
 def _start(node: str, listener: int, line: int, images: Sequence[int]) -> subprocess.Popen[bytes]:
-    server = ["qemu-nbd", "--read-only", "--persistent", f"--shared={MOST_CLIENTS}", "json:" + node]
+    # Looked for here, because inside the box its absence would look like a server that dies of a bad image.
+    server = [find("qemu-nbd"), "--read-only", "--persistent", f"--shared={MOST_CLIENTS}", "json:" + node]
     script = SCRIPT.format(limits=LIMITS, line=line, listen=LISTEN_FD, listener=listener)
     options = ("--as-pid-1", "--setenv", "LISTEN_PID", "1", "--setenv", "LISTEN_FDS", "1", "--dev", "/dev")
     command = ["bash", "-c", script, "bash", *server]
