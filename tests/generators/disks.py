@@ -77,10 +77,18 @@ def write_tree(top: Path, tree: WindowsTree) -> None:
 
 def write_file(top: Path, path: str, data: bytes = b"MZ") -> None:
     r"""A small file, its path with slashes or backslashes from the volume's root; one that is there stays."""
-    target = top / path.replace("\\", "/").lstrip("/")
+    target = top
+    for part in path.replace("\\", "/").strip("/").split("/"):
+        target = _same_without_case(target, part)
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         target.write_bytes(data)
+
+
+def _same_without_case(folder: Path, name: str) -> Path:
+    """The entry that Windows would take for this name: ntfs-3g would make `system32` beside `System32`."""
+    there = {each.name.lower(): each for each in folder.iterdir()} if folder.is_dir() else {}
+    return there.get(name.lower(), folder / name)
 
 
 def make_windows_volume(volume: Path, size: int, trees: Sequence[WindowsTree], boot: Sequence[str], **layout: int) -> None:
