@@ -13,7 +13,7 @@ from unxen.model.reason import ReasonKind
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.hive_file import HiveFile, read_hive_file
 from unxen.probe.installations import find_installations
-from unxen.probe.malformed import VOLUME_ERRORS
+from unxen.probe.malformed import VOLUME_ERRORS, Malformed
 from unxen.probe.ntfs import NtfsVolume
 
 HIVE = pattern_hive(2 * MIB)
@@ -138,6 +138,32 @@ def base_of(volume: NtfsVolume, number: int) -> int:
         return volume.mft.record(number).base
     except VOLUME_ERRORS:
         return 0
+
+
+def test_continuation_of_an_earlier_file_is_not_believed(tmp_path: Path):
+    volume = make(tmp_path / "volume", None, before=lambda top: in_pieces(top, 4096))
+    opened = open_volume(volume)
+    entry = opened.find(PATH)
+    assert entry is not None
+    others = [number for number in range(24, 2500) if base_of(opened, number) == entry.number]
+    patch(volume, record_place(volume, others[-1]) + 32 + 6, b"\x63\x00")
+    assert look(volume).data is None
+
+
+def test_record_of_another_file_than_the_directory_means_is_not_believed(tmp_path: Path):
+    volume = make(tmp_path / "volume")
+    patch(volume, record_place(volume, PATH) + 16, b"\x63\x00")
+    hive = look(volume)
+    assert hive.data is None
+    assert [each.kind for each in hive.troubles] == [ReasonKind.HIVE_DAMAGED]
+
+
+def test_runs_that_leave_the_volume_are_no_facts(tmp_path: Path):
+    volume = make(tmp_path / "volume")
+    number = open_volume(volume).find(PATH).number
+    change_attribute(volume, PATH, DATA, 0x40, b"\x32\x00\x02\xff\xff\x00\x00")
+    with pytest.raises(Malformed, match="cluster 66046 of"):
+        open_volume(volume).mft.file_record(number)
 
 
 def test_compressed_hive_is_read_and_not_editable(tmp_path: Path):

@@ -341,6 +341,17 @@ def test_answer_that_lies_is_refused(plain: Path):
             check_answer(asked, LookAnswer(facts, named), given)
 
 
+def test_dirty_hive_that_is_passed_off_as_clean_is_refused(tmp_path: Path):
+    dirty = bytearray(HIVE)
+    dirty[4] ^= 0x10
+    dirty[508] ^= 0x10
+    facts, hives = look_at(volume_with(tmp_path / "volume", WindowsTree(bytes(dirty))))
+    assert [each.kind for each in facts.installations[0].troubles] == [ReasonKind.HIVE_DIRTY]
+    lie = replace(facts, installations=(replace(facts.installations[0], troubles=()),))
+    with pytest.raises(Refused):
+        check_answer([DiskSize(DiskNumber(1), facts.disks[0].size)], LookAnswer(lie, tuple(hives)), list(hives.values()))
+
+
 def test_library_errors_are_all_caught_as_one_family():
     assert all(issubclass(each, Exception) for each in VOLUME_ERRORS)
     assert MemoryError not in VOLUME_ERRORS
