@@ -9,15 +9,14 @@ import fcntl
 import json
 import os
 import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.host.block_node import block_node
-from unxen.host.process import Account, find, stop
+from unxen.host.process import Account, Process, await_end, find, stop
 from unxen.host.sandbox import not_made, start_boxed
 from unxen.model.disk import ImageChain, ImageLayer
 from unxen.model.reason import ReasonKind
@@ -43,7 +42,7 @@ CAUSES = (
 class NbdServer:
     """A running server; every `connect` is one more client."""
 
-    def __init__(self, chain: ImageChain, process: subprocess.Popen[bytes], address: str, names: Sequence[str]) -> None:
+    def __init__(self, chain: ImageChain, process: Process, address: str, names: Sequence[str]) -> None:
         self._chain = chain
         self._process = process
         self._address = address
@@ -67,8 +66,7 @@ class NbdServer:
 
     def _failed(self, problem: str) -> Refused:
         """Why the server does not answer, from what it said before it went, with our names for the files."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2)
+        await_end(self._process, 2.0)
         said = stop(self._process).strip().splitlines()
         cause = said[-1] if said else problem
         kind = next((kind for word, kind in CAUSES if word in cause), ReasonKind.IMAGE_DAMAGED)
@@ -118,7 +116,7 @@ def _high(fd: int, stack: ExitStack) -> int:
     return high
 
 
-def _start(node: str, listener: int, line: int, images: Sequence[int]) -> subprocess.Popen[bytes]:
+def _start(node: str, listener: int, line: int, images: Sequence[int]) -> Process:
     # Looked for here, because inside the box its absence would look like a server that dies of a bad image.
     server = [find("qemu-nbd"), "--read-only", "--persistent", f"--shared={MOST_CLIENTS}", "json:" + node]
     script = SCRIPT.format(limits=LIMITS, line=line, listen=LISTEN_FD, listener=listener)
@@ -127,7 +125,7 @@ def _start(node: str, listener: int, line: int, images: Sequence[int]) -> subpro
     return start_boxed(command, account=image_owner(images[0]), options=options, pass_fds=(listener, line, *images))
 
 
-def _let_go(line: socket.socket, process: subprocess.Popen[bytes]) -> None:
+def _let_go(line: socket.socket, process: Process) -> None:
     """Lets the box go on once it lives; from here on it dies with unxen."""
     try:
         line.settimeout(SECONDS_TO_START)

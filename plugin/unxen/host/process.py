@@ -37,6 +37,9 @@ MOST_STDERR = 8192
 MOST_READ = 1 << 20
 PR_SET_PDEATHSIG = 1
 
+Process = subprocess.Popen[bytes]
+"""A program that runs beside us."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -99,7 +102,7 @@ def start(
     pass_fds: Sequence[int] = (),
     account: Account | None = None,
     tied: bool = True,
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """A program that goes on beside us, in a process group of its own: an interruption at the terminal is ours to handle.
 
     `tied`: the kernel kills it when the thread that started it ends. Not for a program that ties itself.
@@ -123,18 +126,20 @@ def start(
     )
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = 5.0) -> str:
+def stop(process: Process, seconds: float = 5.0) -> str:
     """Ends a program and what it started within a bounded time and gives the end of what it said."""
-    process.terminate()
     if process.returncode is None:
-        _await_end(process, seconds)
+        process.send_signal(signal.SIGTERM)
+        await_end(process, seconds)
         _kill_group(process)
     process.wait()
     return _last_words(process)
 
 
-def _await_end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Waits without reaping, so that the number of the process, and of its group, still means it."""
+def await_end(process: Process, seconds: float) -> None:
+    """Waits for its end without reaping, so that the number of the process, and of its group, still means it."""
+    if process.returncode is not None:
+        return
     descriptor = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
@@ -144,13 +149,13 @@ def _await_end(process: subprocess.Popen[bytes], seconds: float) -> None:
         os.close(descriptor)
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: Process) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> str:
+def _last_words(process: Process) -> str:
     """What waits in the pipe of messages, without waiting for more: a survivor may hold its other end."""
     if process.stderr is None or process.stderr.closed:
         return ""

@@ -9,7 +9,6 @@ made at all, Refused(TOOL_FAILED), or Refused(NO_PERMISSION) where unxen's own f
 import os
 import pwd
 import socket
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from typing import Any
 from unxen.errors import Refused, refused
 from unxen.host import box_protocol
 from unxen.host.box_protocol import FrameError, Response
-from unxen.host.process import Account, run, start, stop
+from unxen.host.process import Account, Process, run, start, stop
 from unxen.model.codec import CodecError, decode
 from unxen.model.reason import Reason, ReasonKind
 
@@ -92,9 +91,7 @@ def box_mode() -> BoxMode:
     return BoxMode.DROPPED
 
 
-def start_boxed(
-    command: Sequence[str], *, account: Account, options: Sequence[str] = (), pass_fds: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
+def start_boxed(command: Sequence[str], *, account: Account, options: Sequence[str] = (), pass_fds: Sequence[int] = ()) -> Process:
     """A program in a box of its own with the rights of `account`; `options` are further ones of bubblewrap.
 
     The program has to say that it runs, and to end by itself when its socket is closed until then: bubblewrap ties it to its own
@@ -125,7 +122,7 @@ def not_made(said: str) -> Refused:
 class Box:
     """A conversation with the parser in its box; use it as a context manager, one box per guest."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, limits: Limits) -> None:
+    def __init__(self, process: Process, sock: socket.socket, limits: Limits) -> None:
         self._process = process
         self._socket = sock
         self._limits = limits
