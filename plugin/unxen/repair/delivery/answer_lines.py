@@ -9,7 +9,6 @@ import os
 import select
 import time
 from collections.abc import Mapping
-from typing import IO
 
 LONGEST_LINE = 1 << 16
 
@@ -21,8 +20,8 @@ class AnswerError(Exception):
 class AnswerLines:
     """JSON objects from a pipe, one a line."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._descriptor = stream.fileno()
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._held = b""
 
     def next(self, seconds: float) -> Mapping[str, object]:

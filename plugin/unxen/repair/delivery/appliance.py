@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -79,11 +78,14 @@ def _attempt(jobs: Sequence[ApplianceJob], settings: str) -> str:
         request = stack.enter_context(_memory(json.dumps({"drives": _drives(jobs, blobs, scratch)}).encode()))
         said = stack.enter_context(_memory(b""))
         env = _environment(settings, scratch)
-        process = start([*INTERPRETER, str(CHILD)], stdin=request, stdout=PIPE, stderr=said, env=env, pass_fds=blobs)
+        ours, theirs = os.pipe()
+        stack.callback(os.close, ours)
+        try:
+            process = start([*INTERPRETER, str(CHILD)], stdin=request, stdout=theirs, stderr=said, env=env, pass_fds=blobs)
+        finally:
+            os.close(theirs)
         stack.callback(stop, process)
-        assert process.stdout is not None
-        answers = AnswerLines(stack.enter_context(process.stdout))
-        return _converse(answers, said)
+        return _converse(AnswerLines(ours), said)
 
 
 @contextmanager

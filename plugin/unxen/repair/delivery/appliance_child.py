@@ -19,7 +19,8 @@ MEMORY_MIB = 256
 """The least that libguestfs takes; enough for ntfs-3g and a hive of any size, which is never held whole."""
 MOUNT_OPTIONS = "norecover,noatime"
 """`norecover`: ntfs-3g would reset an unclean $LogFile without a word. `noatime`: no time stamp but those of the write."""
-MOST_LINES, LONGEST_LINE = 5, 300
+MOST_LINES, LONGEST_LINE, MOST_KEPT = 4, 300, 40
+BUILDER = "supermin: "
 UNBUILT = "supermin exited"
 
 
@@ -35,16 +36,19 @@ class Messages:
     """The last lines that QEMU, supermin and the appliance's kernel said: libguestfs' own errors leave the cause to them."""
 
     def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=MOST_LINES)
+        self._lines: deque[str] = deque(maxlen=MOST_KEPT)
 
     def hear(self, _event: int, _handle: int, text: str, _numbers: list[int]) -> None:
         """Called by libguestfs; must not raise."""
-        self._lines.extend(_lines(text)[-MOST_LINES:])
+        self._lines.extend(_lines(text))
 
     def telling(self, error: BaseException, *, own: bool) -> str:
-        """The cause: the library's own first line when it tells (`own`) or nothing else was said, else the messages."""
-        first = _lines(str(error))[:1] or [type(error).__name__]
-        return "; ".join(first if own or not self._lines else self._lines)
+        """The cause: the library's own first line where it tells (`own`) or nothing else was said, else the last messages."""
+        if own or not self._lines:
+            return (_lines(error) or [type(error).__name__])[0]
+        # What a failed build says ends in two paragraphs of advice.
+        builder = [line for line in self._lines if line.startswith(BUILDER)]
+        return "; ".join((builder or list(self._lines))[-MOST_LINES:])
 
 
 def _lines(text: object) -> list[str]:
