@@ -300,3 +300,10 @@ def _point_all_at_first(hive: bytearray, name: bytes) -> None:
     count = int.from_bytes(hive[place + 2 : place + 4], "little")
     for entry in range(count):
         hive[place + 4 + 8 * entry : place + 8 + 8 * entry] = hive[place + 4 : place + 8]
+
+
+def test_files_that_drivers_need_beside_their_own_are_looked_for():
+    wanted = Wanted((), (), (), driver_files=("pciidex.sys", "gone.sys"))
+    there = r"\WINDOWS\System32\drivers\pciidex.sys"
+    facts = read_system(windows_hive("xp"), wanted, lambda path: path == there, GuestPath(r"\WINDOWS"))
+    assert [(each.name, each.seen) for each in facts.driver_files] == [("pciidex.sys", True), ("gone.sys", False)]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from unxen.model.ids import GuestPath
-from unxen.model.registry_facts import SystemFacts
+from unxen.model.registry_facts import DriverFile, SystemFacts
 from unxen.probe.control_sets import ControlSetReader, read_select
 from unxen.probe.driver_database import driver_matches
 from unxen.probe.image_path import Home
@@ -40,7 +40,13 @@ def read_system(data: bytes, wanted: Wanted, file_seen: FileSeen, root: GuestPat
         hardware_configs=tuple(_hardware_configs(reading)),
         setup_in_progress=_setup_in_progress(reading),
         unread=tuple(reading.unread),
+        driver_files=tuple(DriverFile(name, file_seen(_driver(root, name))) for name in wanted.driver_files),
     )
+
+
+def _driver(root: GuestPath, name: str) -> GuestPath:
+    """Where drivers lie that have no ImagePath of their own."""
+    return GuestPath(f"{root}\\System32\\drivers\\{name}")
 
 
 def _letter(reading: Reading, root: GuestPath) -> str:

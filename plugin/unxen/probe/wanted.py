@@ -15,13 +15,15 @@ class Wanted:
 
     `services`: lower-cased names whose driver files are looked for. `settings`: keys relative to a control set whose whole
     content is read. `device_prefixes`: beginnings of ids below Enum (`PCI\VEN_5853`) whose instances are read. `device_ids`: ids of
-    storage controllers (`PCI\CC_010601`) whose drivers are looked up in the hive's own databases.
+    storage controllers (`PCI\CC_010601`) whose drivers are looked up in the hive's own databases. `driver_files`: files that
+    drivers need beside their own (`pciidex.sys`), looked for in System32\drivers.
     """
 
     services: tuple[str, ...]
     settings: tuple[str, ...]
     device_prefixes: tuple[str, ...]
     device_ids: tuple[str, ...] = ()
+    driver_files: tuple[str, ...] = ()
 
 
 def wanted_from(knowledge: Knowledge) -> Wanted:
@@ -31,6 +33,7 @@ def wanted_from(knowledge: Knowledge) -> Wanted:
         settings=_unique([row.key for row in knowledge.xen_settings]),
         device_prefixes=_unique(_device_prefixes(knowledge)),
         device_ids=_unique(_device_ids(knowledge)),
+        driver_files=_unique(_driver_files(knowledge)),
     )
 
 
@@ -43,6 +46,11 @@ def _service_names(knowledge: Knowledge) -> list[str]:
     names += [row.name for row in knowledge.xen_services]
     names += [row.name for row in knowledge.xen_filters]
     return names + [name for row in knowledge.classes for name in row.stock_upper]
+
+
+def _driver_files(knowledge: Knowledge) -> list[str]:
+    needed = [name for row in knowledge.controllers for name in row.files]
+    return needed + [name for row in knowledge.critical_rows for name in row.files]
 
 
 def _device_prefixes(knowledge: Knowledge) -> list[str]:
