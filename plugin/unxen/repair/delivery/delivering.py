@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses how each edited hive gets into the overlay's file system, and has it done.
+
+Writes to the overlays' exports only. What was asked for and cannot be is Refused(DELIVERY_IMPOSSIBLE); a kind of file that no
+delivery may write was refused long before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unxen.errors import refused
+from unxen.model.facts import GuestFacts, Installation
+from unxen.model.ids import DiskNumber
+from unxen.model.progress import Listener, Remark
+from unxen.model.reason import ReasonKind
+from unxen.model.settings import Delivery
+from unxen.model.volume_facts import FileRecord, Volume
+from unxen.repair.delivery.appliance import ApplianceJob, deliver_by_appliance
+from unxen.repair.delivery.in_place import deliver_in_place, obstacle
+from unxen.repair.holding import HeldDisk
+from unxen.repair.verification import EditedHive
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """An edited hive with the place that it is for."""
+
+    hive: EditedHive
+    installation: Installation
+    record: FileRecord
+    volume: Volume
+    held: HeldDisk
+
+    @property
+    def obstacle(self) -> str:
+        """What keeps it from being written in place."""
+        return obstacle(self.record, self.volume, self.hive.before, self.hive.after)
+
+
+def parcels(hives: Sequence[EditedHive], facts: GuestFacts, held: Sequence[HeldDisk]) -> tuple[Parcel, ...]:
+    """Every edited hive with its installation, record, volume and disk."""
+    by_number = {each.disk.number: each for each in held}
+    return tuple(_parcel(hive, facts, by_number) for hive in hives)
+
+
+def _parcel(hive: EditedHive, facts: GuestFacts, held: dict[DiskNumber, HeldDisk]) -> Parcel:
+    (found,) = (each for each in facts.installations if each.id == hive.plan.installation)
+    (disk,) = (each for each in facts.disks if each.number == found.disk)
+    (volume,) = (each for each in disk.volumes if each.partition == found.partition)
+    if found.record is None:
+        raise refused(ReasonKind.HIVE_FILE_NOT_EDITABLE, found.id, what="record")
+    return Parcel(hive, found, found.record, volume, held[found.disk])
+
+
+def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener) -> str:
+    """Delivers all hives of a guest in one way; gives its name."""
+    blocked = next((parcel for parcel in each if parcel.obstacle), None)
+    if wanted is Delivery.IN_PLACE and blocked:
+        raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, wanted.value, cause=blocked.obstacle)
+    if wanted is Delivery.APPLIANCE or blocked:
+        if wanted is Delivery.AUTO and blocked:
+            listener(Remark("appliance-needed", (("cause", blocked.obstacle),)))
+        deliver_by_appliance([_job(parcel) for parcel in each], listener)
+        return Delivery.APPLIANCE.value
+    for parcel in each:
+        with parcel.held.daemon.client() as client:
+            deliver_in_place(client, parcel.record, parcel.volume, parcel.hive.before, parcel.hive.after)
+    return Delivery.IN_PLACE.value
+
+
+def _job(parcel: Parcel) -> ApplianceJob:
+    found = parcel.installation
+    return ApplianceJob(parcel.held.daemon.address, "", found.partition, found.hive_path, parcel.hive.after)
