@@ -22,6 +22,8 @@ def show(result: Result, call: Call) -> int:
         sys.stdout.flush()
         sys.stdout.buffer.write(result.product)
         sys.stdout.buffer.flush()
+        if result.outcome.reasons:
+            _show_text(result, call)
     elif call.json or call.form == "json":
         sys.stdout.write(dumps(result.outcome, indent=None if call.each else 2))
     else:

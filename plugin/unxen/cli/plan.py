@@ -15,7 +15,9 @@ from unxen.model.reason import ReasonKind
 def run(job: Job) -> tuple[Outcome, bytes | None]:
     """The look at one guest; with --as reg its plan as a file."""
     outcome, _ = inspect.run(job)
-    if job.asked.call.form != "reg" or outcome.verdict not in (Verdict.REPAIRABLE, Verdict.HEALTHY):
+    # A disk that is read-only here may be mended by hand all the same.
+    judged = outcome.judgement.verdict if outcome.judgement else Verdict.REFUSED
+    if job.asked.call.form != "reg" or judged not in (Verdict.REPAIRABLE, Verdict.HEALTHY):
         return outcome, None
     return outcome, _reg_file(outcome, job.asked.call.hive_root)
 

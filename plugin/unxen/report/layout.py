@@ -83,5 +83,8 @@ def heading(style: Style, text: str, indent: int = 2) -> list[str]:
 
 
 def joined(names: Iterable[str]) -> str:
-    """Names once each, in their order, with commas."""
-    return ", ".join(dict.fromkeys(names))
+    """Names once each, in their order, with commas; what differs in case only is one name to Windows."""
+    once: dict[str, str] = {}
+    for name in names:
+        once.setdefault(name.casefold(), name)
+    return ", ".join(once.values())

@@ -41,7 +41,7 @@ def render(outcome: Outcome, context: Context) -> str:
         lines += _installation(outcome, judged, context)
     if outcome.judgement and not outcome.judgement.plan.empty:
         show = plan_lines if outcome.verb == "plan" else plan_summary
-        lines += show(outcome.judgement.plan, context) if outcome.verdict is Verdict.REPAIRABLE else []
+        lines += show(outcome.judgement.plan, context) if outcome.verdict is not Verdict.REPAIRED else []
     lines += done_lines(outcome, context) + _notes(outcome, context) + next_lines(outcome, context)
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ stale. Raises Refused for everything that keeps from looking; what the look show
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from unxen.errors import Refused
 from unxen.host.locks import in_use
@@ -17,7 +18,7 @@ from unxen.model.disk import ImageChain
 from unxen.model.facts import GuestFacts
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus, InstallationId
-from unxen.model.judgement import Judgement, Note, NoteKind
+from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
 from unxen.model.reason import ReasonKind
@@ -26,6 +27,7 @@ from unxen.plan.judge import judge
 from unxen.probe.images import check_images
 from unxen.probe.look import look
 from unxen.probe.wanted import Wanted, wanted_from
+from unxen.workflow.obstacles import unfinished, unwritable
 from unxen.workflow.steps import Stopwatch
 
 
@@ -42,10 +44,10 @@ def inspect(
     """What is on the guest's disks and what it means."""
     watch = Stopwatch(listener)
     with watch.step(Step.LOOK):
-        facts = look_at(guest, settings, wanted_from(knowledge))
+        seen = look_at(guest, settings, wanted_from(knowledge))
     with watch.step(Step.DECIDE):
         judgement = judge(
-            facts,
+            seen.facts,
             guest.machine,
             knowledge,
             bus=bus,
@@ -53,10 +55,18 @@ def inspect(
             preference=settings.preference,
             repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
         )
-    return _outcome(verb, guest, facts, judgement, watch)
+    return _outcome(verb, guest, settings, seen, judgement, watch)
 
 
-def look_at(guest: Guest, settings: Settings, wanted: Wanted) -> GuestFacts:
+@dataclass(frozen=True)
+class Seen:
+    """The checked images and what lies on them."""
+
+    chains: tuple[ImageChain, ...]
+    facts: GuestFacts
+
+
+def look_at(guest: Guest, settings: Settings, wanted: Wanted) -> Seen:
     """The facts of all disks together."""
     with Box.open() as box:
         chains = check_images(guest.disks, box, settings.backing_dirs)
@@ -71,24 +81,26 @@ def look_at(guest: Guest, settings: Settings, wanted: Wanted) -> GuestFacts:
         return _look(box, chains, wanted, stale=True)
 
 
-def _look(box: Box, chains: Sequence[ImageChain], wanted: Wanted, stale: bool) -> GuestFacts:
+def _look(box: Box, chains: Sequence[ImageChain], wanted: Wanted, stale: bool) -> Seen:
     with ExitStack() as stack:
         servers = [stack.enter_context(serve_read_only(chain, force_share=stale)) for chain in chains]
         sockets = [stack.enter_context(server.connect()) for server in servers]
         connections = [(chain.disk, chain.virtual_size, each) for chain, each in zip(chains, sockets, strict=True)]
         facts = look(box, connections, wanted).facts
-    return GuestFacts(facts.disks, facts.installations, stale)
+    return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale))
 
 
-def _outcome(verb: str, guest: Guest, facts: GuestFacts, judgement: Judgement, watch: Stopwatch) -> Outcome:
-    notes = (Note(NoteKind.STALE, " + ".join(guest.target)),) if facts.stale else ()
+def _outcome(verb: str, guest: Guest, settings: Settings, seen: Seen, judgement: Judgement, watch: Stopwatch) -> Outcome:
+    reasons = unfinished(seen.chains, settings)
+    if judgement.verdict is Verdict.REPAIRABLE:
+        reasons += unwritable(seen.chains)
     return Outcome(
         verb=verb,
         target=guest.target,
-        verdict=judgement.verdict,
-        facts=facts,
+        verdict=Verdict.REFUSED if reasons else judgement.verdict,
+        facts=seen.facts,
         judgement=judgement,
-        reasons=judgement.reasons,
-        notes=notes,
+        reasons=reasons + judgement.reasons,
+        notes=(Note(NoteKind.STALE, " + ".join(guest.target)),) if seen.facts.stale else (),
         timings=watch.timings,
     )
