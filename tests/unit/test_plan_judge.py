@@ -126,6 +126,13 @@ def test_a_windows_that_ran_on_kvm_is_left_alone_unless_it_is_asked_for() -> Non
     assert judged(windows, repair_kvm_guests=True).verdict is Verdict.REPAIRABLE
 
 
+def test_beside_a_windows_that_is_repaired_one_that_ran_on_kvm_starts_from_the_same_bus() -> None:
+    ill, ran = Windows("10").xen(), on_kvm(Windows("7").xen())
+    judgement = judged(ill, ran)
+    assert [each.verdict for each in judgement.installations] == [Verdict.REPAIRABLE, Verdict.REPAIRABLE]
+    assert judged(ran, on_kvm(Windows("10").xen())).verdict is Verdict.HEALTHY
+
+
 def test_the_firmware_that_windows_remembers_tells_of_kvm() -> None:
     assert judged(Windows().xen().system(hardware_configs=(r"{1}\SystemManufacturer=QEMU",))).installations[0].ran_on_kvm
     assert not judged(Windows().xen().system(hardware_configs=(r"{QEMU}\SystemManufacturer=Xen",))).installations[0].ran_on_kvm
@@ -217,6 +224,12 @@ def test_an_installation_that_shares_the_new_bus_is_made_to_start_from_it() -> N
 def test_of_several_installations_one_can_be_chosen() -> None:
     judgement = judged(Windows("xp").xen(), Windows("10").xen(), installation=InstallationId(r"2:1:\Windows"))
     assert (judgement.bus, [each.installation for each in judgement.installations]) == (Bus.SATA, [r"2:1:\Windows"])
+
+
+def test_when_no_bus_suits_all_the_installation_that_stands_in_the_way_is_named() -> None:
+    judgement = judged(Windows("10").xen(), Windows("xp"), machine=Machine(board=MachineType.Q35))
+    assert [each.subject for each in judgement.reasons] == [r"2:1:\Windows"]
+    assert (judgement.verdict, judgement.plan.empty) == (Verdict.REFUSED, True)
 
 
 # Refusals

@@ -7,7 +7,7 @@ run on KVM since only when that was asked for too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unxen.knowledge.tables import Knowledge
 from unxen.model.edit import InstallationPlan
@@ -74,7 +74,7 @@ def _without_windows(question: _Question, reasons: tuple[Reason, ...]) -> Judgem
 def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
     found = [(each, examine(question.facts, each, question.machine, question.knowledge)) for each in chosen]
     fit = [examined for each, examined in found if examined and not unfit(each)]
-    concerned = [examined for examined in fit if _concerned(question, examined)] if _anything(question, fit) else []
+    concerned = fit if _anything(question, fit) else []
     judged, possible = _bus(question, concerned, fit)
     answers = [_answer(question, each, examined, judged, concerned, possible=possible) for each, examined in found]
     judgements = tuple(each.judgement for each in answers)
@@ -85,13 +85,13 @@ def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
 
 
 def _anything(question: _Question, fit: Sequence[Examined]) -> bool:
-    """Whether anything is to be done here: a bus was asked for, or Xen is active in a Windows that may be changed."""
-    return question.bus is not None or any(each.evidence and _concerned(question, each) for each in fit)
+    """Whether anything is to be done here; then every installation has its say, for they share the disks' bus."""
+    return question.bus is not None or any(_calls_for_repair(question, each) for each in fit)
 
 
-def _concerned(question: _Question, examined: Examined) -> bool:
-    """Whether this Windows may be changed: not when it has run on KVM since, unless that was asked for."""
-    return question.bus is not None or question.repair_kvm_guests or not examined.kvm_trace
+def _calls_for_repair(question: _Question, examined: Examined) -> bool:
+    """Xen is active in a Windows that has not run on KVM since; one that has is left alone, unless that was asked for."""
+    return examined.evidence and (question.repair_kvm_guests or not examined.kvm_trace)
 
 
 def _bus(question: _Question, concerned: Sequence[Examined], fit: Sequence[Examined]) -> tuple[Bus, bool]:
@@ -118,23 +118,30 @@ def _answer(
     reasons = unfit(installation)
     if examined is None or reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, ())
-    if not any(each is examined for each in concerned):
-        told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus))
-        return _made(installation, examined, Verdict.HEALTHY, bus, (), told)
+    if any(each is examined for each in concerned):
+        return _judged(question, examined, bus, possible=possible)
+    told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus))
+    return _made(installation, examined, Verdict.HEALTHY, bus, (), told)
+
+
+def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool) -> _Answer:
+    """The verdict for an installation that shall start from the bus."""
+    installation = examined.installation
     reasons = _refusal(question, examined, bus, possible=possible)
     told = (*notes.left_alone(examined), *notes.about_repair(examined, bus), *old_disk_notes(question.facts, examined))
     if reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
     edits = examined.edits(bus)
-    verdict = Verdict.REPAIRABLE if edits else Verdict.HEALTHY
-    return _Answer(_made(installation, examined, verdict, bus, (), told).judgement, InstallationPlan(installation.id, edits))
+    answer = _made(installation, examined, Verdict.REPAIRABLE if edits else Verdict.HEALTHY, bus, (), told)
+    return replace(answer, plan=InstallationPlan(installation.id, edits))
 
 
 def _refusal(question: _Question, examined: Examined, bus: Bus, *, possible: bool) -> tuple[Reason, ...]:
     """Why this installation cannot be made to start from the bus; empty when it can, or does already."""
     found = examined.prospects.get(bus)
-    if found is None or not found.possible or not possible:
-        return impossible(examined, bus, asked=question.bus is not None)
+    asked = question.bus is not None
+    if found is None or not found.possible or (asked and not possible):
+        return impossible(examined, bus, asked=asked)
     return (unsupported(examined.windows),) if not_to_be_changed(examined.windows) and examined.edits(bus) else ()
 
 
