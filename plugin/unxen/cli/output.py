@@ -11,9 +11,6 @@ from unxen.cli.call import Call
 from unxen.cli.terminal import style_for
 from unxen.cli.work import Result
 from unxen.report.exit_codes import exit_code
-from unxen.report.json import dumps
-from unxen.report.layout import Context
-from unxen.report.text import headline, render
 
 
 def show(result: Result, call: Call) -> int:
@@ -25,6 +22,9 @@ def show(result: Result, call: Call) -> int:
         if result.outcome.reasons:
             _show_text(result, call)
     elif call.json or call.form == "json":
+        # Each report is imported only when it is written: a look has to start quickly.
+        from unxen.report.json import dumps
+
         sys.stdout.write(dumps(result.outcome, indent=None if call.each else 2))
     else:
         _show_text(result, call)
@@ -33,6 +33,9 @@ def show(result: Result, call: Call) -> int:
 
 
 def _show_text(result: Result, call: Call) -> None:
+    from unxen.report.layout import Context
+    from unxen.report.text import headline, render
+
     bare = result.outcome.judgement is None and bool(result.outcome.reasons)
     stream = sys.stderr if bare or call.form == "reg" else sys.stdout
     context = Context(style_for(stream), dict(result.families), options_again(call), full=call.verbose)

@@ -30,7 +30,7 @@ NOTE_TEXTS: dict[NoteKind, str] = {
 }
 
 REMARK_TEXTS: dict[str, str] = {
-    "appliance-tcg": "the appliance did not start under KVM; once more without it (slower)",
+    "appliance-tcg": "the appliance did not start under KVM; once more without it (slower)[: {cause}]",
     "appliance-retry-tcg": "the appliance did not start under KVM; once more without it (slower)",
     "waiting": "another unxen works on this disk; waiting[ up to {seconds} s]",
     "nothing-to-do": "nothing to do",

@@ -50,7 +50,9 @@ def next_lines(outcome: Outcome, context: Context) -> list[str]:
 
 
 def _command(verb: str, outcome: Outcome, options: str) -> str:
-    words = " ".join(shlex.quote(visible(each)) for each in outcome.target)
+    # A name that begins like an option is one only behind a path.
+    paths = (f"./{each}" if each.startswith("-") else each for each in outcome.target)
+    words = " ".join(shlex.quote(visible(each)) for each in paths)
     return f"unxen {verb} {words} {options}".rstrip()
 
 
