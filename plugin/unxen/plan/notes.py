@@ -46,7 +46,7 @@ def _kvm(examined: Examined) -> Iterator[Note]:
 
 
 def _traces(examined: Examined) -> Iterator[Note]:
-    """What Xen's drivers left in a Windows that is not going to be repaired for it; not Xen's bare devices, not what virtio needs."""
+    """What Xen's drivers left in a Windows that is not repaired for it; not Xen's bare devices, not what virtio needs."""
     active = any(finding.evidence for finding in examined.xen)
     own = (each for each in examined.xen if not examined.deciding.dual_use.issuperset(each.families))
     left = tuple(dict.fromkeys(finding.subject for finding in own))
