@@ -273,6 +273,14 @@ def test_marks_only_where_the_terminal_shows_them(locale, marks, monkeypatch) ->
     assert terminal.style_for(Terminal()).unicode is marks
 
 
+def test_locale_that_python_made_up_counts_for_nothing() -> None:
+    code = "import sys, io; from unxen.cli.terminal import style_for; print(style_for(sys.stdout).unicode)"
+    bare = {"PATH": os.environ["PATH"]}
+    for environment, marks in (({}, "False"), ({"LC_ALL": "C"}, "False"), ({"LANG": "C.UTF-8"}, "True")):
+        done = subprocess.run([sys.executable, "-c", code], env={**bare, **environment}, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == marks
+
+
 def run(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", "from unxen.cli.main import entry; entry()", *arguments]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False)

@@ -95,8 +95,9 @@ def _colours_wanted() -> bool:
 
 
 def _shows_marks(stream: TextIO) -> bool:
-    """Python writes UTF-8 in the C locale (PEP 540), but nothing says that the terminal understands it there."""
-    chosen = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "C")
+    """Python writes UTF-8 in the C locale, and sets LC_CTYPE itself (PEP 538, 540): neither says that the terminal understands it."""
+    names = ("LC_ALL", "LANG") if os.environ.get("LC_CTYPE") == "C.UTF-8" else ("LC_ALL", "LC_CTYPE", "LANG")
+    chosen = next((os.environ[name] for name in names if os.environ.get(name)), "C")
     if chosen in ("C", "POSIX"):
         return False
     try:
