@@ -95,7 +95,7 @@ def _colours_wanted() -> bool:
 
 
 def _shows_marks(stream: TextIO) -> bool:
-    """Python writes UTF-8 in the C locale, and sets LC_CTYPE itself (PEP 538, 540): neither says that the terminal understands it."""
+    """Python writes UTF-8 in the C locale, and sets LC_CTYPE itself (PEP 538, 540): so neither tells about terminals."""
     names = ("LC_ALL", "LANG") if os.environ.get("LC_CTYPE") == "C.UTF-8" else ("LC_ALL", "LC_CTYPE", "LANG")
     chosen = next((os.environ[name] for name in names if os.environ.get(name)), "C")
     if chosen in ("C", "POSIX"):
