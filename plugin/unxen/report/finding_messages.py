@@ -50,6 +50,10 @@ CAUSE_WORDS: dict[str, str] = {
     "record": "described by a file record that is not understood",
     "empty": "the file is empty",
     "wof": "compressed by the system (CompactOS)",
+    "no-record": "its file record is not known",
+    "attribute-list": "its file record goes on elsewhere",
+    "growth": "it has grown",
+    "outside-volume": "its clusters lie outside the volume",
     "resident": "stored inside its own file record",
     "incomplete": "spread over file records that cannot all be read",
 }

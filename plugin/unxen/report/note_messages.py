@@ -30,10 +30,7 @@ NOTE_TEXTS: dict[NoteKind, str] = {
 }
 
 REMARK_TEXTS: dict[str, str] = {
-    "appliance-tcg": "the appliance did not start under KVM; once more without it (slower)[: {cause}]",
-    "appliance-retry-tcg": "the appliance did not start under KVM; once more without it (slower)",
-    "waiting": "another unxen works on this disk; waiting[ up to {seconds} s]",
-    "nothing-to-do": "nothing to do",
-    "stale": "the disk is in use by a running machine; the look may be out of date",
-    "sandbox-fallback": "no user namespaces here: the sandbox runs with its second way",
+    "appliance-tcg": "the appliance did not start under KVM; once more without it (slower)",
+    "appliance-needed": "the hive does not fit where it lies[ ({cause})]; the guestfs appliance writes it",
+    "waiting": "another unxen works on this disk; waiting for it",
 }
