@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parser's box: what runs in it can do nothing, and whatever it does instead of answering ends in one refusal."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from unxen.errors import Refused
+from unxen.host import sandbox
+from unxen.host.sandbox import Box, BoxMode, Limits
+from unxen.model.disk import Disk
+from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.reason import ReasonKind
+from unxen.probe.images import check_images
+
+# The beginning and end of a program that plays the box: it speaks the protocol by hand.
+PROLOGUE = """
+import json, os, socket, struct, sys, time
+sock = socket.socket(fileno=int(sys.argv[2]))
+def say(document):
+    text = json.dumps(document).encode()
+    sock.sendall(struct.pack(">II", len(text), 0) + text)
+say("ready")
+sock.recv(struct.unpack(">II", sock.recv(8, socket.MSG_WAITALL))[0], socket.MSG_WAITALL)
+"""
+BROKEN = {
+    "dies": "sys.exit('fell over')",
+    "is killed": "os.kill(os.getpid(), 9)",
+    "hangs": "time.sleep(60)",
+    "hangs and ignores signals": "import signal; signal.signal(15, signal.SIG_IGN); time.sleep(60)",
+    "loops": "while True: pass",
+    "hangs up and lives on": "sock.close(); time.sleep(60)",
+    "babbles": "sock.sendall(os.urandom(100_000))",
+    "babbles messages": "while True: os.write(2, b'no end ' * 1000)",
+    "answers in a shape that nobody asked for": "say([1, 2])",
+    "answers and refuses": "say({'answer': 1, 'refused': []})",
+    "refuses without a reason": "say({'refused': []})",
+    "refuses for a reason that does not exist": "say({'refused': [{'kind': 'because', 'subject': '', 'details': []}]})",
+    "promises 10 GB": "sock.sendall(struct.pack('>IIQ', 2, 1, 10 << 30)); time.sleep(60)",
+    "answers half": "sock.sendall(struct.pack('>II', 100, 0) + b'{')",
+    "takes all memory": "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28,) * 2); x = bytearray(1 << 30)",
+}
+ATTEMPTS = """
+import resource
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+def attempt(name, action):
+    try:
+        action()
+        done.append(name)
+    except (OSError, MemoryError):
+        pass
+done = []
+attempt("read a password", lambda: open("/etc/shadow"))
+attempt("see a home", lambda: os.listdir("/root"))
+attempt("write to /usr", lambda: open("/usr/x", "w"))
+attempt("write to /tmp", lambda: open("/tmp/x", "w"))
+attempt("write to the code", lambda: open(sys.argv[1] + "/x", "w"))
+attempt("write to a kernel setting", lambda: open("/proc/sys/kernel/core_pattern", "w"))
+attempt("connect", lambda: socket.create_connection(("127.0.0.1", %d), 1))
+attempt("become root", lambda: os.setuid(0) if os.getuid() else (_ for _ in ()).throw(OSError()))
+attempt("start a process", os.fork) if os.getuid() else None
+attempt("take 10 GB", lambda: bytearray(10 << 30))
+attempt("see others' processes", lambda: [os.kill(pid, 0) for pid in [%d]])
+say({"answer": [done, os.getuid(), sorted(os.listdir("/"))]})
+"""
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Makes a Python text the program of the next boxes."""
+
+    def write(text: str, prologue: str = PROLOGUE) -> None:
+        (tmp_path / "child.py").write_text(prologue + text)
+        tmp_path.chmod(0o755)
+        monkeypatch.setattr(sandbox, "PACKAGE_PARENT", tmp_path)
+        monkeypatch.setattr(sandbox, "CHILD", "child.py")
+
+    return write
+
+
+# Every box of these tests has it on its command line.
+MARK = 1_000_000 + os.getpid()
+MARKED = Limits(cpu_seconds=MARK)
+QUICK = Limits(cpu_seconds=MARK, answer_seconds=1.0)
+
+
+def ours() -> set[int]:
+    """Living processes of the boxes of this test run."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            except OSError:
+                continue
+            if str(MARK).encode() in command and state != "Z":
+                found.add(int(entry.name))
+    return found
+
+
+def none_left() -> bool:
+    end = time.monotonic() + 3
+    while ours() and time.monotonic() < end:
+        time.sleep(0.02)
+    return not ours()
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN.keys())
+def test_a_box_that_breaks_its_rules_is_refused_and_gone(program, text: str) -> None:
+    program(text)
+    begin = time.monotonic()
+    with Box.open(QUICK, "child.py") as box, pytest.raises(Refused) as caught:
+        box.ask("look", {})
+    assert (caught.value.first.kind, caught.value.first.subject) == (ReasonKind.PROBE_FAILED, "look")
+    assert caught.value.first.detail("cause")
+    assert time.monotonic() - begin < 5
+    assert none_left()
+
+
+def test_what_a_dying_box_said_is_the_cause(program) -> None:
+    program("sys.exit('fell over')")
+    with Box.open(MARKED, "child.py") as box, pytest.raises(Refused) as caught:
+        box.ask("look", {})
+    assert caught.value.first.detail("cause") == "ended without an answer: fell over"
+
+
+def test_a_box_that_does_not_read_is_refused_in_time(program) -> None:
+    program("", prologue=PROLOGUE + "time.sleep(60)")
+    begin = time.monotonic()
+    with Box.open(QUICK, "child.py") as box, pytest.raises(Refused) as caught:
+        box.ask("look", {}, blobs=(bytes(8 << 20),))
+    assert caught.value.first.kind is ReasonKind.PROBE_FAILED
+    assert time.monotonic() - begin < 4
+
+
+def test_a_broken_box_stays_broken(program) -> None:
+    program("sys.exit(1)")
+    with Box.open(MARKED, "child.py") as box:
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                box.ask("look", {})
+            assert caught.value.first.kind is ReasonKind.PROBE_FAILED
+
+
+def test_an_unused_box_leaves_nothing() -> None:
+    for _ in range(10):
+        Box.open(MARKED).close()
+    assert none_left()
+
+
+@pytest.mark.parametrize("mode", [None, BoxMode.PLAIN], ids=["as here", "without user namespaces"])
+def test_nothing_can_be_reached_from_inside(program, monkeypatch, mode: BoxMode | None) -> None:
+    if mode and os.geteuid() != 0:
+        pytest.skip("only root makes boxes without user namespaces")
+    if mode:
+        monkeypatch.setattr(sandbox, "box_mode", lambda: mode)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        program(ATTEMPTS % (server.getsockname()[1], os.getpid()))
+        with Box.open(MARKED, "child.py") as box:
+            done, uid, top = box.ask("look", {}).payload
+    assert done == []
+    assert uid == (os.geteuid() or sandbox.service_account().uid)
+    assert top == ["bin", "lib", "lib64", "proc", "usr"]
+
+
+def test_the_real_child_limits_itself(tmp_path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(512))
+    with Box.open(Limits(memory=1 << 29, file_bytes=1 << 20, cpu_seconds=MARK)) as box:
+        check_images([Disk(DiskNumber(1), str(image), ImageFormat.RAW)], box, [])
+        (pid,) = (pid for pid in ours() if Path(f"/proc/{pid}/comm").read_text() == "python3\n")
+        text = Path(f"/proc/{pid}/limits").read_text()
+    rows = {line[:26].strip(): line[26:].split()[:2] for line in text.splitlines()[1:]}
+    assert rows["Max address space"] == [str(1 << 29)] * 2
+    assert rows["Max file size"] == [str(1 << 20)] * 2
+    assert rows["Max cpu time"] == [str(MARK)] * 2
+    assert rows["Max processes"] == ["0"] * 2
+    assert rows["Max core file size"] == ["0"] * 2
+
+
+def test_code_below_a_closed_directory_is_found(tmp_path, monkeypatch) -> None:
+    closed = tmp_path / "closed"
+    shutil.copytree(sandbox.PACKAGE_PARENT, closed / "plugin", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
+    closed.chmod(0o700)
+    monkeypatch.setattr(sandbox, "PACKAGE_PARENT", closed / "plugin")
+    image = tmp_path / "image"
+    image.write_bytes(bytes(512))
+    with Box.open() as box:
+        (chain,) = check_images([Disk(DiskNumber(1), str(image), ImageFormat.RAW)], box, [])
+    assert chain.virtual_size == 512
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's box reads with the user's rights")
+def test_code_that_others_may_not_read_is_named(tmp_path, monkeypatch) -> None:
+    copy = tmp_path / "plugin"
+    shutil.copytree(sandbox.PACKAGE_PARENT, copy, ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
+    (copy / sandbox.CHILD).chmod(0o600)
+    monkeypatch.setattr(sandbox, "PACKAGE_PARENT", copy)
+    with Box.open() as box, pytest.raises(Refused) as caught:
+        box.ask("sniff", {})
+    assert (caught.value.first.kind, caught.value.first.subject) == (ReasonKind.NO_PERMISSION, str(copy))
+    assert "Permission denied" in caught.value.first.detail("cause")
+
+
+def test_a_host_that_makes_no_box_is_told_from_a_bad_guest(monkeypatch) -> None:
+    monkeypatch.setattr(sandbox, "COMMON", (*sandbox.COMMON, "--ro-bind", "/nowhere", "/nowhere"))
+    monkeypatch.setattr(sandbox, "box_mode", lambda: BoxMode.DROPPED if os.geteuid() == 0 else BoxMode.OWN)
+    with Box.open() as box, pytest.raises(Refused) as caught:
+        box.ask("sniff", {})
+    assert (caught.value.first.kind, caught.value.first.subject) == (ReasonKind.TOOL_FAILED, "bwrap")
+    assert "/nowhere" in caught.value.first.detail("cause")
+
+
+def test_a_reason_from_inside_arrives_as_a_refusal(program) -> None:
+    said = [{"kind": "hive-damaged", "subject": "1:2:\\Windows", "details": [["problem", "short"]]}]
+    program(f"say({json.dumps({'refused': said})})")
+    with Box.open(MARKED, "child.py") as box, pytest.raises(Refused) as caught:
+        box.ask("look", {})
+    assert (caught.value.first.kind, caught.value.first.detail("problem")) == (ReasonKind.HIVE_DAMAGED, "short")
