@@ -14,9 +14,10 @@ from unxen.plan.names import fold
 from unxen.plan.prospect import required_edits
 
 
-def article_notes(examined: Examined, bus: Bus) -> tuple[Note, ...]:
+def article_notes(examined: Examined, bus: Bus, *, refused: bool) -> tuple[Note, ...]:
     """One note for every service of the article's list, about the control set that Windows starts with."""
-    edits = {fold(edit.key): edit for edit in required_edits(examined.deciding, bus) if edit.value_name == START}
+    planned = () if refused else required_edits(examined.deciding, bus)
+    edits = {fold(edit.key): edit for edit in planned if edit.value_name == START}
     return tuple(_note(examined, step, edits) for step in examined.deciding.knowledge.article)
 
 

@@ -18,6 +18,7 @@ from unxen.model.judgement import InstallationJudgement, Judgement, Note, Verdic
 from unxen.model.reason import Reason, ReasonKind
 from unxen.model.settings import DEFAULT_PREFERENCE
 from unxen.plan import notes
+from unxen.plan.article_notes import article_notes
 from unxen.plan.bus_choice import choose_bus, natural_bus, nearest_bus, offered
 from unxen.plan.examined import Examined, examine
 from unxen.plan.old_disks import old_disk_notes
@@ -128,7 +129,8 @@ def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool
     """The verdict for an installation that shall start from the bus."""
     installation = examined.installation
     reasons = _refusal(question, examined, bus, possible=possible)
-    told = (*notes.left_alone(examined), *notes.about_repair(examined, bus), *old_disk_notes(question.facts, examined))
+    about = article_notes(examined, bus, refused=bool(reasons))
+    told = (*notes.left_alone(examined), *about, *old_disk_notes(question.facts, examined))
     if reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
     edits = examined.edits(bus)

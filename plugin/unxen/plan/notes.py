@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind
 from unxen.model.registry_facts import FilterScope, FilterSide
-from unxen.plan.article_notes import article_notes
 from unxen.plan.bound_driver import OWN_PACKAGE
 from unxen.plan.examined import Examined
 from unxen.plan.filter_lists import Form, form, names
@@ -25,11 +24,6 @@ CONTROLLER_FILTERS, DISK = "controller-filters", "disk"
 def left_alone(examined: Examined) -> tuple[Note, ...]:
     """Notes about a Windows, whatever becomes of it."""
     return tuple(note for make in KINDS for note in make(examined))
-
-
-def about_repair(examined: Examined, bus: Bus) -> tuple[Note, ...]:
-    """Notes about a Windows that was judged for a bus: the article's services, what the old boot sector needs, other buses."""
-    return article_notes(examined, bus)
 
 
 def elsewhere(examined: Examined, bus: Bus) -> tuple[Note, ...]:
