@@ -181,6 +181,13 @@ def test_the_present_bus_wins_when_services_and_filters_make_it_whole() -> None:
     assert (judgement.verdict, judgement.bus) == (Verdict.REPAIRABLE, Bus.IDE)
 
 
+def test_a_present_bus_that_needs_more_than_services_and_filters_waits_for_the_others() -> None:
+    windows = Windows("xp").xen().no_match(PIIX3).service("viostor", 0).device(r"PCI\VEN_1AF4&DEV_1001", "viostor")
+    machine = Machine(bus=Bus.IDE, offered=(Bus.VIRTIO_BLK,))
+    assert judged(windows, machine=machine, repair_kvm_guests=True).bus is Bus.VIRTIO_BLK
+    assert judged(Windows("xp").xen().no_match(PIIX3), machine=machine).bus is Bus.IDE
+
+
 def test_a_xen_bus_never_wins() -> None:
     assert judged(Windows().xen(), machine=Machine(bus=Bus.XEN)).bus is Bus.SATA
     assert kinds(judged(Windows().xen(), bus=Bus.XEN)) == [ReasonKind.BUS_NOT_POSSIBLE]
