@@ -84,11 +84,11 @@ def _held(stack: ExitStack, chain: ImageChain, state_dir: Path) -> HeldDisk:
 
 
 def _forbid_others(stack: ExitStack, chain: ImageChain) -> None:
-    """QEMU's daemon keeps machines off a qcow2 by itself; a raw file and a block device need help."""
+    """QEMU's daemon keeps machines off an image with a format by itself; a raw file and a block device need help."""
     path = chain.disk.path
     if Path(path).is_block_device():
         stack.callback(os.close, open_device_exclusively(path))
-    elif chain.disk.format is not ImageFormat.QCOW2:
+    elif chain.disk.format is ImageFormat.RAW:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
