@@ -210,7 +210,7 @@ def missing_tool(shop: Workshop) -> list[str]:
     tools = shop.top / "bin"
     tools.mkdir()
     let_others_in(shop.top)
-    for name in ("bwrap", "unshare", "setpriv", "sh", "true", "qemu-storage-daemon", "qemu-img"):
+    for name in ("bwrap", "unshare", "setpriv", "sh", "true", "qemu-img"):
         if found := shutil.which(name, path=process.PATH):
             (tools / name).symlink_to(found)
     shop.patch.setattr(process, "PATH", str(tools))

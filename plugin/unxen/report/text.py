@@ -47,14 +47,18 @@ def render(outcome: Outcome, context: Context) -> str:
 
 
 def headline(outcome: Outcome, context: Context) -> str:
-    """The verdict in one line, for --quiet."""
-    return "\n".join(_headline(outcome, context)) + "\n"
+    """The verdict in one line, for --quiet; never broken, because scripts read it."""
+    line = f"{_name(outcome)}: {_verdict(outcome)}"
+    return context.style.paint(line, _TONES[outcome.verdict]) + "\n"
 
 
 def _headline(outcome: Outcome, context: Context) -> list[str]:
-    name = clipped(" + ".join(outcome.target) or "unxen")
-    lines = wrapped(context.style, f"{name}: {_verdict(outcome)}", "", "  ")
+    lines = wrapped(context.style, f"{_name(outcome)}: {_verdict(outcome)}", "", "  ")
     return [context.style.paint(line, _TONES[outcome.verdict]) for line in lines]
+
+
+def _name(outcome: Outcome) -> str:
+    return clipped(" + ".join(outcome.target) or "unxen")
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -108,9 +112,11 @@ def _installation(outcome: Outcome, judged: InstallationJudgement, context: Cont
     for reason in judged.reasons:
         if reason not in outcome.reasons:
             lines += wrapped(context.style, tell_reason(reason).what, "    ", "      ")
-    if outcome.verb in ("inspect", "repair") and outcome.verdict is not Verdict.REPAIRED:
+    refused = judged.verdict is Verdict.REFUSED
+    if outcome.verb == "inspect" or refused:
         lines += boot_path(judged, context) + why_it_stops(judged, context) if judged.verdict is not Verdict.HEALTHY else []
-        lines += xen_left(judged, context) + buses(judged, context)
+        lines += xen_left(judged, context) if outcome.verb == "inspect" else []
+        lines += buses(judged, context)
     return lines
 
 
