@@ -149,9 +149,7 @@ def test_commit_that_cannot_be_finished_gets_its_old_bytes_back(disk, repair, ow
 
     monkeypatch.setattr(StorageDaemon, "commit", torn)
     kind = disk.suffix[1:]
-    content = subprocess.run(
-        ["qemu-img", "convert", "-f", kind, "-O", "raw", disk, disk.with_suffix(".was")], check=False
-    ).returncode
+    as_raw(disk, "was")
     code, document = repair(disk)
     assert (code, document["changed"]) == (40, False)
     same = subprocess.run(["qemu-img", "compare", "-f", kind, "-F", "raw", disk, disk.with_suffix(".was")], check=False)
