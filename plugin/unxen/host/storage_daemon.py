@@ -19,7 +19,7 @@ from unxen.errors import Refused, refused
 from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
 from unxen.host.nbd import CAUSES, image_owner, open_layer
 from unxen.host.nbd_client import NbdClient, nbd_client
-from unxen.host.process import Account, run, stop
+from unxen.host.process import Account, find, run, stop
 from unxen.host.qmp import Qmp, QmpError
 from unxen.host.sandbox import not_made, start_boxed
 from unxen.model.disk import ImageChain
@@ -222,7 +222,8 @@ def _listen(stack: ExitStack, path: Path) -> socket.socket:
 
 def _start(owner: Account, qmp: int, listener: int, files: _Files) -> subprocess.Popen[bytes]:
     daemon: Sequence[str] = (
-        *("qemu-storage-daemon", "--chardev", f"socket,id=qmp,fd={qmp}", "--monitor", "chardev=qmp"),
+        # Looked for here, because inside the box its absence would look like a box that cannot be made.
+        *(find("qemu-storage-daemon"), "--chardev", f"socket,id=qmp,fd={qmp}", "--monitor", "chardev=qmp"),
         *("--nbd-server", f"addr.type=fd,addr.str={listener}"),
     )
     passed = (qmp, listener, files.directory, *files.layers)
