@@ -109,6 +109,14 @@ def wrong_format(shop: Workshop) -> list[str]:
     return [str(shop.converted("disk.vmdk", "vmdk")), "--format", "qcow2"]
 
 
+def raw_as_qcow2(shop: Workshop) -> list[str]:
+    return [str(shop.copy()), "--format", "qcow2"]
+
+
+def qcow2_as_raw(shop: Workshop) -> list[str]:
+    return [str(shop.converted("disk.qcow2")), "--format", "raw"]
+
+
 def disguised(shop: Workshop) -> list[str]:
     return [str(shop.converted("disk.img"))]
 
@@ -247,6 +255,8 @@ ALL: dict[Callable[[Workshop], list[str]], int] = {
     truncated: 12,
     header_only: 12,
     wrong_format: 13,
+    raw_as_qcow2: 13,
+    qcow2_as_raw: 13,
     disguised: 13,
     unknown_format: 2,
     backing_outside: 15,

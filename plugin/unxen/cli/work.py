@@ -21,7 +21,7 @@ from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
-from unxen.platforms.files import FilesPlatform
+from unxen.platforms.files import FilesPlatform, mistaken_format
 
 LOG = logging.getLogger(__name__)
 
@@ -95,7 +95,13 @@ def _work(asked: GuestCall, listener: Listener) -> Result:
     knowledge = _knowledge(settings)
     module = importlib.import_module(f"unxen.cli.{_MODULES[asked.call.verb]}")
     run: Verb = module.run
-    outcome, product = run(Job(asked, guest, settings, knowledge, listener))
+    try:
+        outcome, product = run(Job(asked, guest, settings, knowledge, listener))
+    except Refused as error:
+        mistaken = mistaken_format(guest.disks) if error.first.kind is ReasonKind.NOT_AN_IMAGE else None
+        raise (Refused(mistaken) if mistaken else error) from error
+    if outcome.verdict is Verdict.NO_WINDOWS and (mistaken := mistaken_format(guest.disks)):
+        outcome = replace(outcome, verdict=Verdict.REFUSED, reasons=(mistaken, *outcome.reasons))
     return Result(outcome, tuple((each.id, each.name) for each in knowledge.families), product)
 
 

@@ -15,7 +15,7 @@ from unxen.errors import Refused, refused
 from unxen.model.disk import Disk
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
-from unxen.model.reason import ReasonKind
+from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.platforms.base import Ability, GuestEvent, HookCall
 
 FORMATS_BY_NAME = {
@@ -42,6 +42,7 @@ _MAGICS: tuple[tuple[int, bytes, ImageFormat], ...] = (
     (0x40, b"\x7f\x10\xda\xbe", ImageFormat.VDI),
 )
 _HEAD = 512
+_BOOT_SECTOR = b"\x55\xaa"
 
 
 class FilesPlatform:
@@ -114,10 +115,31 @@ def _refuse_other_platforms(path: str) -> None:
 
 def _refuse_disguised(path: str) -> None:
     """A file called .raw or .img that begins like an image of another format: its name or its content is wrong."""
+    found = _mark(path)
+    if found is not None and found is not ImageFormat.RAW:
+        raise Refused(_wrong(path, ImageFormat.RAW, found))
+
+
+def mistaken_format(disks: Sequence[Disk]) -> Reason | None:
+    """Which disk was probably given in the wrong format; asked only when nothing was found, never to open it otherwise."""
+    for disk in disks:
+        found = _mark(disk.path)
+        if found is not None and found is not disk.format and ImageFormat.RAW in (found, disk.format):
+            return _wrong(disk.path, disk.format, found)
+    return None
+
+
+def _wrong(path: str, given: ImageFormat, found: ImageFormat) -> Reason:
+    return reason(ReasonKind.WRONG_FORMAT, path, expected=given.value, found=found.value)
+
+
+def _mark(path: str) -> ImageFormat | None:
+    """The format that the first bytes show; raw when they are a boot sector."""
     head = _head(path)
     for offset, magic, found in _MAGICS:
         if head[offset : offset + len(magic)] == magic:
-            raise refused(ReasonKind.WRONG_FORMAT, path, expected=ImageFormat.RAW.value, found=found.value)
+            return found
+    return ImageFormat.RAW if head[-len(_BOOT_SECTOR) :] == _BOOT_SECTOR else None
 
 
 def _head(path: str) -> bytes:

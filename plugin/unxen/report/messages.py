@@ -37,7 +37,13 @@ def tell_reason(reason: Reason) -> Told:
 
 def _in_words(details: Details) -> Details:
     """Details whose short values have a longer form."""
-    return tuple((name, _WORDS[name].get(value, value) if name in _WORDS else value) for name, value in details)
+    return tuple((name, _word(name, value)) for name, value in details)
+
+
+def _word(name: str, value: str) -> str:
+    if name in _BYTES and value.isdecimal() and len(value) < 20:
+        return f"{int(value) / (1 << 20):.1f} MiB"
+    return _WORDS[name].get(value, value) if name in _WORDS else value
 
 
 def _trouble(reason: Reason) -> str:
@@ -47,6 +53,7 @@ def _trouble(reason: Reason) -> str:
 
 
 _FINDINGS = {each.value: each for each in FindingKind}
+_BYTES = ("needed", "free")
 _FIRMWARE = {"bios": "BIOS", "uefi": "UEFI", "bios, uefi": "BIOS and UEFI"}
 _ABOUT_FIRMWARE = (FindingKind.FIRMWARE_FITS, FindingKind.FIRMWARE_DIFFERS, FindingKind.FIRMWARE_UNKNOWN)
 _WORDS: dict[str, dict[str, str]] = {
