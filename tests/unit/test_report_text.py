@@ -132,3 +132,12 @@ def test_families_that_explain_most_are_named_and_no_more() -> None:
 def test_target_with_spaces_can_be_pasted() -> None:
     outcome = replace(outcomes.repairable(), target=("my disk.qcow2",))
     assert "unxen repair 'my disk.qcow2'" in text_of(outcome)
+
+
+def test_notes_of_several_installations_say_whose_they_are() -> None:
+    outcome = outcomes.repaired()
+    one = replace(outcome.judgement.installations[0], verdict=Verdict.REPAIRABLE)
+    other = replace(one, installation=r"1:2:\OTHER", notes=())
+    text = text_of(replace(outcome, judgement=replace(outcome.judgement, installations=(one, other))), width=100)
+    assert r"- 1:1:\Windows: the services of the classic how-to: iaStorV not installed." in text
+    assert r"repaired [1:2:\OTHER]" in text

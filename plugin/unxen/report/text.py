@@ -108,7 +108,7 @@ def _installation(outcome: Outcome, judged: InstallationJudgement, context: Cont
     seen = next((each for each in outcome.facts.installations if each.id == judged.installation), None) if outcome.facts else None
     lines = ["", *wrapped(context.style, _windows(seen, judged), "  ", "    ")]
     if outcome.judgement and len(outcome.judgement.installations) > 1:
-        lines += wrapped(context.style, f"{VERDICT_WORDS[judged.verdict]} [{visible(judged.installation)}]", "    ")
+        lines += wrapped(context.style, f"{VERDICT_WORDS[_now(judged, outcome)]} [{visible(judged.installation)}]", "    ")
     for reason in judged.reasons:
         if reason not in outcome.reasons:
             lines += wrapped(context.style, tell_reason(reason).what, "    ", "      ")
@@ -118,6 +118,12 @@ def _installation(outcome: Outcome, judged: InstallationJudgement, context: Cont
         lines += xen_left(judged, context) if outcome.verb == "inspect" else []
         lines += buses(judged, context)
     return lines
+
+
+def _now(judged: InstallationJudgement, outcome: Outcome) -> Verdict:
+    """The verdict after what was done: the judgement is of the disk as it was before."""
+    done = judged.verdict is Verdict.REPAIRABLE and outcome.verdict is Verdict.REPAIRED
+    return Verdict.REPAIRED if done else judged.verdict
 
 
 def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
@@ -136,14 +142,18 @@ def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
 
 def _notes(outcome: Outcome, context: Context) -> list[str]:
     judged = outcome.judgement.installations if outcome.judgement else ()
-    notes = [*outcome.notes, *(note for each in judged for note in each.notes)]
-    if not notes:
-        return []
-    lines = heading(context.style, "Notes")
-    texts = [tell_note(each) for each in notes if each.kind is not _ARTICLE]
-    for text in dict.fromkeys([*texts, *_article(notes)]):
+    texts = [tell_note(each) for each in outcome.notes]
+    for each in judged:
+        which = f"{visible(each.installation)}: " if len(judged) > 1 else ""
+        texts += [which + text for text in _told(each.notes)]
+    lines = heading(context.style, "Notes") if texts else []
+    for text in dict.fromkeys(texts):
         lines += wrapped(context.style, f"{text}.", "    - ", "      ")
     return lines
+
+
+def _told(notes: Sequence[Note]) -> list[str]:
+    return [*(tell_note(each) for each in notes if each.kind is not _ARTICLE), *_article(notes)]
 
 
 def _article(notes: Sequence[Note]) -> list[str]:
