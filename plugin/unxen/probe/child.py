@@ -15,6 +15,7 @@ OPERATIONS = {
     "sniff": "unxen.probe.image_header:sniff",
     "header": "unxen.probe.image_header:answer",
     "look": "unxen.probe.look_inside:answer",
+    "footprint": "unxen.probe.footprint:answer",
     "edit": "unxen.probe.registry_answers:edit",
     "compare": "unxen.probe.registry_answers:compare",
     "audit": "unxen.probe.registry_answers:audit",

@@ -26,6 +26,7 @@ from unxen.model.judgement import Judgement
 from unxen.model.progress import Listener, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery, Settings
+from unxen.probe.footprint import footprint
 from unxen.probe.look import Look
 from unxen.probe.registry_box import edit_hive
 from unxen.probe.wanted import wanted_from
@@ -133,12 +134,15 @@ class Pipeline:
         with Box.open() as box:
             for each in done:
                 verify_hive(box, each.hive, second.hives.get(each.installation.id))
-        if way == Delivery.IN_PLACE.value:
-            self._verify_nothing_else(done)
+        self._verify_nothing_else(done, through_files=way != Delivery.IN_PLACE.value)
 
-    def _verify_nothing_else(self, done: Sequence[Parcel]) -> None:
+    def _verify_nothing_else(self, done: Sequence[Parcel], *, through_files: bool) -> None:
+        """In place only the hive's clusters may differ; a file system that wrote them may have kept its books, too."""
         for held in self.held:
-            allowed = [place for each in done if each.held is held for place in hive_ranges(each.record, each.volume)]
+            mine = [each for each in done if each.held is held]
+            allowed = [
+                place for each in mine for place in (_books(each) if through_files else hive_ranges(each.record, each.volume))
+            ]
             with held.daemon.client("", depths=True) as above, held.daemon.client(BEFORE) as below:
                 verify_ranges(above, below, allowed)
 
@@ -215,6 +219,12 @@ class Pipeline:
             for name in (OVERLAY, "undo"):
                 remove(each.daemon.directory / f"{name}.qcow2")
             self.journal.set_files(transaction.entry, each.disk.number, work="")
+
+
+def _books(parcel: Parcel) -> tuple[Range, ...]:
+    """What the overlay's file system may change when it writes this hive."""
+    with Box.open() as box, parcel.held.daemon.connect() as sock:
+        return footprint(box, sock.fileno(), parcel.volume, parcel.installation.hive_path)
 
 
 def _row(held: HeldDisk) -> DiskRow:
