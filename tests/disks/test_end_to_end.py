@@ -4,8 +4,10 @@
 import hashlib
 import json
 import subprocess
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 from generators.disks import MIB, WindowsTree, make_disk
 from generators.hives import GENERATION, add_family, driver_files, plant, windows_hive
@@ -14,6 +16,7 @@ from unxen.cli.main import main
 
 pytestmark = pytest.mark.disk
 
+SCHEMA = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
 FILTERED = r"""
 [ControlSet*\Control\Class\{4d36e96a-e325-11ce-bfc1-08002be10318}]
 "UpperFilters"=multi:XENFILT,fooflt
@@ -54,7 +57,10 @@ def unxen(capsys):
 
     def run(*argv: object) -> tuple[int, dict]:
         code = main([*map(str, argv), "--json"])
-        return code, json.loads(capsys.readouterr().out)
+        document = json.loads(capsys.readouterr().out)
+        jsonschema.validate(document, SCHEMA)
+        assert document["exit_code"] == code
+        return code, document
 
     return run
 
