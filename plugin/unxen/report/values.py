@@ -4,7 +4,6 @@
 Touches nothing, never fails: data that is not what its type promises is shown in hexadecimal.
 """
 
-from unxen.model.ids import Missing
 from unxen.model.registry_facts import RegistryValue
 from unxen.report.escape import clipped, visible
 
@@ -53,8 +52,3 @@ def _text(data: bytes) -> str:
 def _hexadecimal(data: bytes) -> str:
     more = f" ... ({len(data)} bytes)" if len(data) > _HEX_SHOWN else ""
     return f"hex {data[:_HEX_SHOWN].hex(' ')}{more}" if data else "(no data)"
-
-
-def missing_word(missing: Missing) -> str:
-    """Why a fact is not there, in words."""
-    return {Missing.ABSENT: "absent", Missing.UNREADABLE: "unreadable", Missing.NOT_LOOKED_AT: "not looked at"}[missing]
