@@ -38,6 +38,7 @@ MOST_READ = 1 << 20
 PR_SET_PDEATHSIG = 1
 
 Process = subprocess.Popen[bytes]
+StillRuns = subprocess.TimeoutExpired
 """A program that runs beside us."""
 
 

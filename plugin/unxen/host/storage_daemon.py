@@ -8,7 +8,6 @@ says is followed. What QEMU refuses becomes a reason; an image that another proc
 
 import os
 import socket
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from unxen.errors import Refused, refused
 from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
 from unxen.host.nbd import CAUSES, image_owner, open_layer
 from unxen.host.nbd_client import NbdClient, nbd_client
-from unxen.host.process import Account, find, run, stop
+from unxen.host.process import Account, Process, StillRuns, find, run, stop
 from unxen.host.qmp import Qmp, QmpError
 from unxen.host.sandbox import not_made, start_boxed
 from unxen.model.disk import ImageChain
@@ -55,7 +54,7 @@ class _Files:
 class StorageDaemon:
     """A running daemon with one disk, the images beside it, and exports of any of them."""
 
-    def __init__(self, chain: ImageChain, process: subprocess.Popen[bytes], qmp: Qmp, directory: Path, files: _Files) -> None:
+    def __init__(self, chain: ImageChain, process: Process, qmp: Qmp, directory: Path, files: _Files) -> None:
         self._chain = chain
         self._process = process
         self._qmp = qmp
@@ -160,7 +159,7 @@ class StorageDaemon:
         self._call("quit")
         try:
             code = self._process.wait(QUIT_SECONDS)
-        except subprocess.TimeoutExpired as error:
+        except StillRuns as error:
             raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", cause="did not end") from error
         if code != 0:
             raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", code=code)
@@ -220,7 +219,7 @@ def _listen(stack: ExitStack, path: Path) -> socket.socket:
     return listener
 
 
-def _start(owner: Account, qmp: int, listener: int, files: _Files) -> subprocess.Popen[bytes]:
+def _start(owner: Account, qmp: int, listener: int, files: _Files) -> Process:
     daemon: Sequence[str] = (
         # Looked for here, because inside the box its absence would look like a box that cannot be made.
         *(find("qemu-storage-daemon"), "--chardev", f"socket,id=qmp,fd={qmp}", "--monitor", "chardev=qmp"),
@@ -231,7 +230,7 @@ def _start(owner: Account, qmp: int, listener: int, files: _Files) -> subprocess
     return start_boxed(command, account=owner, options=("--dev", "/dev"), pass_fds=passed)
 
 
-def _negotiated(chain: ImageChain, process: subprocess.Popen[bytes], sock: socket.socket) -> Qmp:
+def _negotiated(chain: ImageChain, process: Process, sock: socket.socket) -> Qmp:
     """The conversation with the daemon, once its box lives; from then on it dies with us."""
     sock.settimeout(START_SECONDS)
     try:
@@ -249,6 +248,6 @@ def _negotiated(chain: ImageChain, process: subprocess.Popen[bytes], sock: socke
         raise refused(ReasonKind.TOOL_FAILED, chain.disk.path, tool="qemu-storage-daemon", cause=cause) from error
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Process) -> None:
     with suppress(ProcessLookupError):
         stop(process)
