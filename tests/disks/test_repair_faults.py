@@ -98,15 +98,18 @@ def test_byte_changed_outside_of_the_hive_is_rolled_back(disk, repair, own_state
     assert states(own_state) == ["rolled-back"]
 
 
-@pytest.mark.parametrize("name", ["_stage", "_edit", "_verify", "_keep"])
-def test_failure_in_any_step_before_the_commit_leaves_no_trace(disk, repair, own_state, monkeypatch, name) -> None:
-    real = getattr(pipeline.Pipeline, name)
+STEPS = [(Transaction, "stage"), (pipeline.Pipeline, "_edit"), (pipeline.Pipeline, "_verify"), (Transaction, "keep_undo_data")]
+
+
+@pytest.mark.parametrize(("owner", "name"), STEPS, ids=lambda each: each if isinstance(each, str) else "")
+def test_failure_in_any_step_before_the_commit_leaves_no_trace(disk, repair, own_state, monkeypatch, owner, name) -> None:
+    real = getattr(owner, name)
 
     def failing(self, *arguments):
         real(self, *arguments)
         raise refused(ReasonKind.NO_SPACE, "somewhere", needed=1, free=0)
 
-    monkeypatch.setattr(pipeline.Pipeline, name, failing)
+    monkeypatch.setattr(owner, name, failing)
     before = digest(disk)
     code, document = repair(disk)
     assert (code, document["changed"]) == (31, False)
@@ -189,7 +192,7 @@ def _leave_behind(state_dir: Path, disk: Path, work: Path, *way: EntryState) -> 
 
     row = DiskRow(DiskNumber(1), disk_key(str(disk)), str(disk), ImageFormat(disk.suffix[1:]), 1, 1, str(work))
     with open_journal(state_dir) as journal:
-        transaction = Transaction(journal, journal.begin(EntryKind.REPAIR, [str(disk)], "plan", "{}", [row]))
+        transaction = Transaction(journal, journal.begin(EntryKind.REPAIR, [str(disk)], "plan", "{}", [row]), state_dir, ())
         for state in way:
             transaction.move(state)
 
@@ -240,6 +243,6 @@ def test_table_of_moves_has_one_way_out_of_a_commit(tmp_path) -> None:
     with open_journal(tmp_path) as journal:
         from unxen.journal.records import EntryKind
 
-        transaction = Transaction(journal, journal.begin(EntryKind.REPAIR, ["x"], "", "", []))
+        transaction = Transaction(journal, journal.begin(EntryKind.REPAIR, ["x"], "", "", []), tmp_path, ())
         with pytest.raises(IllegalMove):
             transaction.move(EntryState.COMMITTED)

@@ -8,6 +8,7 @@ says is followed. What QEMU refuses becomes a reason; an image that another proc
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ COMMIT_SECONDS = 3600.0
 QUIT_SECONDS = 60.0
 CREATE_SECONDS = 60.0
 SOCKET = "nbd"
+POLL_SECONDS = 0.001
 START_SECONDS = 30.0
 # Says that it runs and waits for an answer (none comes when unxen is gone) before it becomes the daemon.
 SCRIPT = 'echo >&{line}; read -r go <&{line} || exit 1; exec "$@"'
@@ -60,6 +62,8 @@ class StorageDaemon:
         self._qmp = qmp
         self._files = files
         self._owner = image_owner(files.layers[0])
+        self._exports: list[str] = []
+        self._images: list[str] = []
         self.directory = directory
 
     @property
@@ -69,8 +73,8 @@ class StorageDaemon:
 
     @property
     def address(self) -> Path:
-        """Where its NBD server listens."""
-        return self.directory / SOCKET
+        """Where its NBD server listens; short enough for a socket's address wherever the directory is."""
+        return Path(f"/proc/{os.getpid()}/fd/{self._files.directory}/{SOCKET}")
 
     def open_base(self, *, read_only: bool) -> None:
         """The disk's own file with what is below it."""
@@ -80,7 +84,7 @@ class StorageDaemon:
         for option in FORMAT_OPTIONS.get(self._chain.disk.format, {}):
             del node[option]
         node["file"] |= {"node-name": f"{BASE}-file", "auto-read-only": True}
-        self._call("blockdev-add", {**node, "node-name": BASE, "read-only": read_only})
+        self._add(BASE, {**node, "node-name": BASE, "read-only": read_only})
 
     def check_size(self) -> int:
         """Bytes of the disk as its header said; Refused(NOT_WRITABLE_KIND) when the daemon sees another size."""
@@ -113,23 +117,47 @@ class StorageDaemon:
         """A qcow2 that lies in our directory, as the node `name`."""
         file = {"driver": "file", "filename": f"/proc/self/fd/{self._files.directory}/{name}.qcow2"}
         backing = BASE if above_base else None
-        self._call("blockdev-add", {"driver": "qcow2", "node-name": name, "read-only": read_only, "backing": backing, "file": file})
+        self._add(name, {"driver": "qcow2", "node-name": name, "read-only": read_only, "backing": backing, "file": file})
+
+    def take_in(self, file: Path, name: str) -> None:
+        """An image of ours as `name` in the daemon's directory: a second name for the same file."""
+        place = self.directory / f"{name}.qcow2"
+        place.unlink(missing_ok=True)
+        os.link(file, place)
+        self._hand_over(place)
 
     def close_image(self, name: str) -> None:
         """The node goes; its file stays."""
         self._call("blockdev-del", {"node-name": name})
+        self._images.remove(name)
+
+    def close_all(self) -> None:
+        """No image is open any more, the disk's own file neither."""
+        for name in reversed(tuple(self._images)):
+            self.close_image(name)
 
     def export(self, node: str, name: str = "", *, writable: bool = False) -> None:
         """Serves a node to NBD clients; the name is what they ask for, empty by default."""
         options = {"type": "nbd", "id": f"export-{name}", "node-name": node, "name": name}
         self._call("block-export-add", {**options, "writable": writable, "allocation-depth": True})
+        self._exports.append(name)
+
+    def is_exported(self, name: str = "") -> bool:
+        """Whether something is served under that name."""
+        return name in self._exports
 
     def unexport(self, name: str = "") -> None:
         """No client reads or writes there any more."""
         self._call("block-export-del", {"id": f"export-{name}", "mode": "hard"})
-        # The reply comes before the last client is gone; a node is free when no export is listed any more.
+        self._exports.remove(name)
+        # The reply comes before the last client is gone; the node is free when its export is listed no more.
         while any(row["id"] == f"export-{name}" for row in self._call("query-block-exports")):
-            pass
+            time.sleep(POLL_SECONDS)
+
+    def unexport_all(self) -> None:
+        """Nobody reads or writes through this daemon any more."""
+        for name in tuple(self._exports):
+            self.unexport(name)
 
     def connect(self) -> socket.socket:
         """A connected socket to the unnamed export."""
@@ -164,6 +192,10 @@ class StorageDaemon:
         if code != 0:
             raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", code=code)
 
+    def _add(self, name: str, node: dict[str, Any]) -> None:
+        self._call("blockdev-add", node)
+        self._images.append(name)
+
     def _call(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         try:
             return self._qmp.call(command, arguments)
@@ -191,7 +223,7 @@ def storage_daemon(chain: ImageChain, directory: Path) -> Iterator[StorageDaemon
         if os.geteuid() == 0:
             os.chown(directory, owner.uid, owner.gid)
         files = _Files(layers, _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)))
-        listener = _listen(stack, directory / SOCKET)
+        listener = _listen(stack, Path(f"/proc/self/fd/{files.directory}/{SOCKET}"))
         ours, theirs = socket.socketpair()
         with theirs:
             process = _start(owner, theirs.fileno(), listener.fileno(), files)

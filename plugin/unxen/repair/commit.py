@@ -1,69 +1,120 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where a disk is written: a verified overlay is merged into it, or its old bytes go back.
+"""The only place where a disk is written: the daemon merges the overlay into it, and whatever goes wrong is taken back or told.
 
-Touches the disk through its daemon, and afterwards its file. Whether it went well is a value; Refused(COMMIT_UNFINISHED) when
-neither way could be finished, and then overlay and undo data stay.
+Touches the disks held. Ends with every disk whole and new, or with every old byte back and Refused(ROLLED_BACK), or, when even that
+fails, with Refused(COMMIT_UNFINISHED): then overlay, old bytes and journal stay as they are for a recovery.
 """
 
+import logging
+import os
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.host.files import sync_directory, sync_file
-from unxen.host.process import run
-from unxen.host.storage_daemon import BASE, CommitFailed, StorageDaemon
+from unxen.host.image_check import check_image
+from unxen.host.storage_daemon import BASE, CommitFailed
 from unxen.journal.records import RangeRow
 from unxen.model.ids import ImageFormat
 from unxen.model.reason import ReasonKind
 from unxen.repair.holding import HeldDisk
-from unxen.repair.undo_data import OVERLAY, restore
+from unxen.repair.undo_data import disk_is, write_back
 
-CHECK_SECONDS = 3600.0
-ROLLBACK = "rollback"
-# qemu-img check: 3 is leaked clusters, which cost room and no data.
-SOUND = (0, 3)
-
-
-def commit(held: HeldDisk) -> str:
-    """Merges the overlay; gives an empty text, or why the disk could not be written after a second try."""
-    for _ in range(2):
-        try:
-            held.daemon.commit(OVERLAY)
-        except CommitFailed as error:
-            cause = error.cause
-        else:
-            return ""
-    return cause
+LOG = logging.getLogger(__name__)
+OVERLAY = "overlay"
+ATTEMPTS = 2
 
 
-def take_back(held: HeldDisk, rows: Sequence[RangeRow]) -> None:
-    """Writes all old bytes of a disk whose commit failed or whose neighbour's did."""
-    daemon = held.daemon
+@dataclass(frozen=True)
+class Change:
+    """What will be written to one disk, and where its old bytes are."""
+
+    held: HeldDisk
+    rows: tuple[RangeRow, ...]
+    undo: Path
+
+
+def commit(changes: Sequence[Change]) -> None:
+    """Every overlay into its disk; the exports of all daemons are closed before."""
+    begun: list[Change] = []
     try:
-        with suppress(Refused):
-            daemon.close_image(OVERLAY)
-        daemon.reopen_base(read_only=False)
-        daemon.export(BASE, ROLLBACK, writable=True)
-        with daemon.client(ROLLBACK) as client:
-            done = restore(daemon, client, rows)
-        daemon.unexport(ROLLBACK)
-    except Refused as error:
-        raise refused(ReasonKind.COMMIT_UNFINISHED, daemon.path, cause=error.first.detail("cause")) from error
-    if not done:
-        raise refused(ReasonKind.COMMIT_UNFINISHED, daemon.path, cause="the old bytes are damaged")
+        for each in changes:
+            begun.append(each)
+            _merge(each)
+            _check_whole(each)
+    except (CommitFailed, Refused) as error:
+        LOG.debug("commit failed", exc_info=True)
+        _take_back(begun, _cause(error))
 
 
-def settle(held: HeldDisk) -> None:
-    """Everything that was written is on stable storage, and a qcow2 is sound."""
-    path = Path(held.disk.path)
+def _merge(change: Change) -> None:
+    """Once more after an error: a full file system may have room again, and a second commit finishes what the first began."""
+    daemon = change.held.daemon
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return daemon.commit(OVERLAY)
+        except CommitFailed:
+            if attempt == ATTEMPTS:
+                raise
+    return None
+
+
+def _check_whole(change: Change) -> None:
+    """The disk holds what the overlay showed, on stable storage, in an image without faults."""
+    daemon = change.held.daemon
+    daemon.close_image(OVERLAY)
+    daemon.reopen_base(read_only=True)
+    if not disk_is(daemon, change.rows, after=True):
+        raise CommitFailed("other bytes than written")
+    _settle(change)
+
+
+def _settle(change: Change) -> None:
+    path = Path(change.held.disk.path)
     sync_file(path)
     sync_directory(path.parent)
-    if held.disk.format is ImageFormat.QCOW2:
-        run(["qemu-img", "check", "-q", "-f", "qcow2", "--", str(path.absolute())], timeout=CHECK_SECONDS, good=SOUND)
+    if change.held.disk.format is ImageFormat.QCOW2:
+        check_image(change.held.chain)
 
 
-def finish(daemon: StorageDaemon) -> None:
-    """Closes the disk's images in order, so that nothing is left in a cache."""
-    daemon.close_image(OVERLAY)
-    daemon.quit()
+def _take_back(changes: Sequence[Change], cause: str) -> None:
+    """All old bytes back on every disk that may have new ones."""
+    path = changes[-1].held.disk.path
+    try:
+        for each in changes:
+            _restore(each)
+    except (Refused, OSError) as error:
+        LOG.debug("old bytes could not be written back", exc_info=True)
+        raise refused(ReasonKind.COMMIT_UNFINISHED, path, cause=cause) from error
+    raise refused(ReasonKind.ROLLED_BACK, path, cause=cause)
+
+
+def _restore(change: Change) -> None:
+    daemon = change.held.daemon
+    daemon.unexport_all()
+    daemon.close_all()
+    daemon.open_base(read_only=False)
+    daemon.export(BASE, writable=True)
+    with daemon.client() as client:
+        write_back(daemon, client, change.rows, change.undo)
+    daemon.unexport()
+    cut_to_length(change.held, change.held.file_size)
+    if not disk_is(daemon, change.rows, after=False):
+        raise refused(ReasonKind.COMMIT_UNFINISHED, change.held.disk.path)
+    _settle(change)
+
+
+def cut_to_length(held: HeldDisk, length: int) -> None:
+    """A raw file as long as it was: QEMU makes one of an odd length longer when it writes the last sector. Reopens it read-only."""
+    held.daemon.close_image(BASE)
+    path = Path(held.disk.path)
+    if held.disk.format is ImageFormat.RAW and path.is_file() and path.stat().st_size > length:
+        os.truncate(path, length)
+    held.daemon.open_base(read_only=True)
+
+
+def _cause(error: CommitFailed | Refused) -> str:
+    if isinstance(error, CommitFailed):
+        return error.cause
+    return error.first.detail("cause") or error.first.kind.value

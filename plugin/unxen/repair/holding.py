@@ -16,7 +16,7 @@ from unxen.host.files import private_directory, read_only_cause, remove
 from unxen.host.locks import disk_key, forbid_machines, open_device_exclusively, own_locks
 from unxen.host.sandbox import Box
 from unxen.host.storage_daemon import StorageDaemon, storage_daemon
-from unxen.journal.records import OPEN_STATES, EntryState
+from unxen.journal.records import OPEN_STATES, Entry, EntryState
 from unxen.journal.store import Journal, has_journal, open_journal
 from unxen.model.disk import Disk, ImageChain
 from unxen.model.guest import Guest
@@ -26,7 +26,7 @@ from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.probe.images import check_images, check_writable_headers
 
-LOCKS, WORK, UNDO = "locks", "work", "undo"
+LOCKS, WORK = "locks", "work"
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def hold(guest: Guest, settings: Settings, listener: Listener) -> Iterator[tuple
         _check_there(path)
     with ExitStack() as stack:
         locks = settings.state_dir / LOCKS
-        waiting = own_locks(locks, paths, wait=settings.wait_seconds, waiting=lambda: listener(Remark("waiting")))
-        stack.enter_context(waiting)
+        remark = Remark("waiting", (("seconds", f"{settings.wait_seconds:g}"),))
+        stack.enter_context(own_locks(locks, paths, wait=settings.wait_seconds, waiting=lambda: listener(remark)))
         _clear_leftovers(settings.state_dir, paths)
         with Box.open() as box:
             chains = check_images(guest.disks, box, settings.backing_dirs)
@@ -108,14 +108,17 @@ def _clear_leftovers(state_dir: Path, paths: list[str]) -> None:
             if ours and entry.state is EntryState.COMMITTING:
                 raise refused(ReasonKind.COMMIT_UNFINISHED, keys[ours[0].key], entry=entry.id)
             if ours:
-                _throw_away(journal, entry.id, entry.state, [disk.work for disk in entry.disks if disk.work])
+                _throw_away(journal, entry)
 
 
-def _throw_away(journal: Journal, entry: int, state: EntryState, directories: list[str]) -> None:
-    for directory in directories:
-        for file in sorted(Path(directory).glob("*.qcow2")):
+def _throw_away(journal: Journal, entry: Entry) -> None:
+    """Its process is dead: a living one would hold a lock on every disk that it names."""
+    for disk in entry.disks:
+        # An empty name would be the directory that we happen to stand in.
+        left = sorted(Path(disk.work).glob("*.qcow2")) if disk.work else []
+        for file in (*left, *((Path(disk.undo),) if disk.undo else ())):
             remove(file)
-    journal.move(entry, state, EntryState.ROLLED_BACK)
+    journal.move(entry.id, entry.state, EntryState.ROLLED_BACK)
 
 
 def _remove_empty(directory: Path) -> None:

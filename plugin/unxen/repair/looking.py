@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Held disks are looked at through their daemons, before and after the edits with the same eyes.
 
-Reads the unnamed export of each daemon through a fresh box; exports the disks themselves for the first look.
+Reads the unnamed export of each daemon through a fresh box; a disk that has none is exported as it is for the time of the look.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,16 @@ from unxen.host.storage_daemon import BASE
 from unxen.probe.look import Look, look
 from unxen.probe.wanted import Wanted
 from unxen.repair.holding import HeldDisk
-
-
-def look_at_held(held: Sequence[HeldDisk], wanted: Wanted) -> Look:
-    """What is on the disks as they came."""
-    for each in held:
-        each.daemon.export(BASE)
-    try:
-        return look_through(held, wanted)
-    finally:
-        for each in held:
-            each.daemon.unexport()
+from unxen.repair.undo_data import exported
 
 
 def look_through(held: Sequence[HeldDisk], wanted: Wanted) -> Look:
-    """What the unnamed exports show."""
+    """What the overlays show, and the disks where there is no overlay."""
     with ExitStack() as stack:
         box = stack.enter_context(Box.open())
+        for each in held:
+            if not each.daemon.is_exported():
+                stack.enter_context(exported(each.daemon, BASE, ""))
         sockets = [stack.enter_context(each.daemon.connect()) for each in held]
         pairs = zip(held, sockets, strict=True)
         return look(box, [(each.disk, each.chain.virtual_size, sock) for each, sock in pairs], wanted)

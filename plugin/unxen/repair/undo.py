@@ -1,120 +1,122 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A repair is taken back range by range, all of them or none.
+"""A repair is taken back range by range, all or none, by a transaction of its own: old bytes go the way the new ones came.
 
 Writes an overlay, the journal, and the disks by a commit. Every range, the hive's record and its base block must hash as the
 repair left them, and the kept bytes as they were kept; else it is refused and nothing has changed.
 """
 
-import os
-import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import refused
 from unxen.host.files import remove
-from unxen.host.storage_daemon import BASE, CommitFailed
-from unxen.journal.records import DONE_STATES, DiskRow, Entry, EntryKind, EntryState, RangeRow
+from unxen.journal.records import DONE_STATES, DiskRow, Entry, EntryKind, RangeRole, RangeRow
 from unxen.journal.store import Journal
-from unxen.model.ids import ImageFormat
 from unxen.model.reason import ReasonKind
-from unxen.repair.commit import finish, settle
+from unxen.repair.commit import cut_to_length
 from unxen.repair.holding import HeldDisk
-from unxen.repair.transaction import Transaction
-from unxen.repair.undo_data import OLD, OVERLAY, restore, unchanged_since
+from unxen.repair.transaction import begin
+from unxen.repair.undo_data import all_as, disk_is, write_back
+from unxen.repair.verification import failed
 
-CHECK, SECTOR = "check", 512
+
+@dataclass(frozen=True)
+class Pair:
+    """A disk in hand, what the journal says of it, and the ranges that it remembers."""
+
+    held: HeldDisk
+    row: DiskRow
+    ranges: tuple[RangeRow, ...]
+
+    @property
+    def written(self) -> tuple[RangeRow, ...]:
+        """What the repair wrote."""
+        return tuple(each for each in self.ranges if each.role is RangeRole.WRITTEN)
+
+    @property
+    def as_left(self) -> bool:
+        """Nobody wrote to what the repair wrote or watched."""
+        same_size = self.held.chain.virtual_size == self.row.size and self.held.disk.format is self.row.format
+        return same_size and disk_is(self.held.daemon, self.ranges, after=True)
 
 
-def find_repair(journal: Journal, held: Sequence[HeldDisk], target: Sequence[str]) -> Entry:
-    """The newest repair of exactly these disks whose old bytes are still there."""
-    wanted = {each.key for each in held}
-    for entry in journal.in_states(DONE_STATES):
-        kept = [disk for disk in entry.disks if disk.undo and Path(disk.undo).is_file()]
-        if entry.kind is EntryKind.REPAIR and {disk.key for disk in entry.disks} == wanted and len(kept) == len(wanted):
-            return journal.with_ranges(entry)
+@dataclass(frozen=True)
+class Found:
+    """The repair to be taken back, and its disks. `same_files`: they are the very files that were repaired, no copies."""
+
+    repair: Entry
+    pairs: tuple[Pair, ...]
+    same_files: bool
+
+
+def find_repair(journal: Journal, held: Sequence[HeldDisk], target: Sequence[str]) -> Found:
+    """The newest repair of these disks whose old bytes are still there, by their files, else by what is on them."""
+    entries = [each for each in journal.in_states(DONE_STATES) if each.kind is EntryKind.REPAIR and _is_kept(each)]
+    by_key = {each.key: each for each in held}
+    for entry in entries:
+        if all(row.key in by_key for row in entry.disks):
+            found = Found(entry, tuple(_pair(journal, entry, by_key[row.key], row) for row in entry.disks), same_files=True)
+            if all(pair.as_left for pair in found.pairs):
+                return found
+            raise refused(ReasonKind.WRITTEN_SINCE, " + ".join(target), entry=entry.id)
+    for entry in entries:
+        pairs = [_by_content(journal, entry, held, row) for row in entry.disks]
+        if all(pairs):
+            return Found(entry, tuple(each for each in pairs if each), same_files=False)
     raise refused(ReasonKind.NO_UNDO_DATA, " + ".join(target))
 
 
-class Undo:
-    """One repair on its way back."""
-
-    def __init__(self, journal: Journal, held: Sequence[HeldDisk], repair: Entry) -> None:
-        self.journal = journal
-        self.repair = repair
-        by_key = {each.key: each for each in held}
-        self.pairs = [(by_key[row.key], row) for row in repair.disks]
-
-    def check(self) -> None:
-        """Nobody wrote to what the repair wrote or watched."""
-        for held, row in self.pairs:
-            held.daemon.export(BASE, CHECK)
-            with held.daemon.client(CHECK) as client:
-                if held.chain.virtual_size != row.size or not unchanged_since(client, self._rows(row)):
-                    raise refused(ReasonKind.WRITTEN_SINCE, held.disk.path, entry=self.repair.id)
-            held.daemon.unexport(CHECK)
-
-    def run(self, target: Sequence[str]) -> None:
-        """Stages the old bytes for every disk, then commits them."""
-        rows = [DiskRow(row.number, row.key, row.path, row.format, row.size, held.file_size) for held, row in self.pairs]
-        entry = self.journal.begin(EntryKind.UNDO, target, self.repair.plan_id, "", rows, undoes=self.repair.id)
-        transaction = Transaction(self.journal, entry)
-        try:
-            self._stage(transaction)
-        except BaseException:
-            self._remove_work(transaction)
-            transaction.move(EntryState.ROLLED_BACK)
-            raise
-        self._commit(transaction)
-
-    def _rows(self, row: DiskRow) -> tuple[RangeRow, ...]:
-        return tuple(each for each in self.repair.ranges if each.disk == row.number)
-
-    def _stage(self, transaction: Transaction) -> None:
-        for held, row in self.pairs:
-            self.journal.set_files(transaction.entry, row.number, work=str(held.daemon.directory))
-            shutil.copyfile(row.undo, held.daemon.directory / f"{OLD}.qcow2")
-            self._own(held)
-            held.daemon.create_image(OVERLAY, held.chain.virtual_size, above_base=True)
-            held.daemon.export(OVERLAY, writable=True)
-            with held.daemon.client() as client:
-                if not restore(held.daemon, client, self._rows(row)):
-                    raise refused(ReasonKind.NO_UNDO_DATA, held.disk.path, cause="the kept bytes are damaged")
-            held.daemon.unexport()
-        transaction.move(EntryState.STAGED)
-        transaction.move(EntryState.DELIVERED)
-        transaction.move(EntryState.VERIFIED)
-
-    def _own(self, held: HeldDisk) -> None:
-        """The daemon must be able to read the copy."""
-        seen = held.daemon.directory.stat()
-        os.chown(held.daemon.directory / f"{OLD}.qcow2", seen.st_uid, seen.st_gid)
-
-    def _commit(self, transaction: Transaction) -> None:
-        transaction.move(EntryState.COMMITTING)
-        try:
-            for held, _ in self.pairs:
-                held.daemon.commit(OVERLAY)
-        except CommitFailed as error:
-            raise refused(ReasonKind.COMMIT_UNFINISHED, held.disk.path, cause=error.cause, entry=transaction.entry) from error
-        for held, row in self.pairs:
-            finish(held.daemon)
-            _cut(held, row)
-            settle(held)
-        transaction.move(EntryState.COMMITTED)
-        self._remove_work(transaction)
-        for _, row in self.pairs:
-            remove(Path(row.undo))
-            self.journal.set_files(self.repair.id, row.number, undo="")
-
-    def _remove_work(self, transaction: Transaction) -> None:
-        for held, row in self.pairs:
-            for name in (OVERLAY, OLD):
-                remove(held.daemon.directory / f"{name}.qcow2")
-            self.journal.set_files(transaction.entry, row.number, work="")
+def _is_kept(entry: Entry) -> bool:
+    return bool(entry.disks) and all(disk.undo and Path(disk.undo).is_file() for disk in entry.disks)
 
 
-def _cut(held: HeldDisk, row: DiskRow) -> None:
-    """A raw file gets its length back: QEMU rounds up to whole sectors when it writes the last one."""
-    path = Path(held.disk.path)
-    if held.disk.format is ImageFormat.RAW and path.is_file() and 0 < path.stat().st_size - row.file_size < SECTOR:
-        os.truncate(path, row.file_size)
+def _pair(journal: Journal, entry: Entry, held: HeldDisk, row: DiskRow) -> Pair:
+    return Pair(held, row, tuple(each for each in journal.with_ranges(entry).ranges if each.disk == row.number))
+
+
+def _by_content(journal: Journal, entry: Entry, held: Sequence[HeldDisk], row: DiskRow) -> Pair | None:
+    """A disk that was moved or copied since shows the repair's own bytes."""
+    pairs = (_pair(journal, entry, each, row) for each in held)
+    return next((pair for pair in pairs if pair.ranges and pair.as_left), None)
+
+
+def take_back(journal: Journal, state_dir: Path, found: Found, target: Sequence[str]) -> None:
+    """Old bytes into overlays, looked at, committed. The kept bytes of these very files are of no more use then."""
+    transaction = begin(
+        journal,
+        state_dir,
+        [pair.held for pair in found.pairs],
+        kind=EntryKind.UNDO,
+        target=target,
+        plan_id=found.repair.plan_id,
+        undoes=found.repair.id,
+    )
+    with transaction:
+        transaction.stage()
+        for pair in found.pairs:
+            with pair.held.daemon.client() as client:
+                write_back(pair.held.daemon, client, pair.written, Path(pair.row.undo))
+        transaction.delivered()
+        _verify(found.pairs)
+        transaction.verified()
+        transaction.keep_undo_data({})
+        transaction.commit()
+    for pair in found.pairs:
+        cut_to_length(pair.held, pair.row.file_size)
+    transaction.forget_undo_data()
+    if found.same_files:
+        _forget(journal, found.repair)
+
+
+def _verify(pairs: Sequence[Pair]) -> None:
+    for pair in pairs:
+        with pair.held.daemon.client() as client:
+            if not all_as(client, pair.ranges, after=False):
+                raise failed("other bytes than kept", pair.held.disk.path)
+
+
+def _forget(journal: Journal, repair: Entry) -> None:
+    for row in repair.disks:
+        remove(Path(row.undo))
+        journal.set_files(repair.id, row.number, undo="")

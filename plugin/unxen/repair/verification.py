@@ -66,6 +66,14 @@ def verify_installations(before: GuestFacts, after: GuestFacts) -> None:
         raise failed("other installations after the repair")
 
 
+def verify_others(before: GuestFacts, after: GuestFacts, planned: Sequence[InstallationId]) -> None:
+    """An installation that was not planned shows the very same facts as before."""
+    then = {each.id: each for each in before.installations}
+    for each in after.installations:
+        if each.id not in planned and each != then[each.id]:
+            raise failed("another installation changed", each.id)
+
+
 def verify_ranges(above: NbdClient, below: NbdClient, allowed: Sequence[Range]) -> None:
     """Every sector of the disk that differs lies in a range that may."""
     for each in above.top_ranges():

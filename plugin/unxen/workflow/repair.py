@@ -19,7 +19,7 @@ from unxen.plan.judge import judge
 from unxen.probe.look import Look
 from unxen.probe.wanted import wanted_from
 from unxen.repair.holding import hold
-from unxen.repair.looking import look_at_held
+from unxen.repair.looking import look_through
 from unxen.repair.pipeline import Pipeline, Result
 from unxen.workflow.steps import Stopwatch
 
@@ -41,7 +41,7 @@ def repair(
         with watch.step(Step.LOCK):
             held = stack.enter_context(hold(guest, settings, listener))
         with watch.step(Step.LOOK):
-            first = look_at_held(held, wanted_from(knowledge))
+            first = look_through(held, wanted_from(knowledge))
 
         def decide(look: Look, chosen: Bus | None) -> Judgement:
             return judge(

@@ -16,7 +16,7 @@ from unxen.model.progress import Listener, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.repair.holding import hold
-from unxen.repair.undo import Undo, find_repair
+from unxen.repair.undo import find_repair, take_back
 from unxen.workflow.steps import Stopwatch
 
 
@@ -29,9 +29,8 @@ def undo(guest: Guest, settings: Settings, listener: Listener) -> Outcome:
             if not has_journal(settings.state_dir):
                 raise refused(ReasonKind.NO_UNDO_DATA, " + ".join(guest.target))
             journal = stack.enter_context(open_journal(settings.state_dir))
-        work = Undo(journal, held, find_repair(journal, held, guest.target))
         with watch.step(Step.VERIFY):
-            work.check()
+            found = find_repair(journal, held, guest.target)
         with watch.step(Step.COMMIT):
-            work.run(guest.target)
-    return Outcome("undo", guest.target, Verdict.REPAIRED, changed=True, entry=work.repair.id, timings=watch.timings)
+            take_back(journal, settings.state_dir, found, guest.target)
+    return Outcome("undo", guest.target, Verdict.REPAIRED, changed=True, entry=found.repair.id, timings=watch.timings)
