@@ -266,9 +266,25 @@ def test_vhds_that_lie_are_refused(vhd_of) -> None:
 def test_images_that_lost_their_end_are_damaged(tmp_path, format: str) -> None:
     image = create(tmp_path / "image", format)
     fill(image, format, "1M", "8M")
-    # All four hold their tables in front and VHD its footer behind; VMDK's and VHDX's data is held against the file by QEMU.
-    rest = {"vhd": image.stat().st_size - 4096, "vhdx": 200 << 10, "vmdk": 600, "vdi": image.stat().st_size // 2}[format]
+    # VHDX's data is held against the file by QEMU.
+    rest = 200 << 10 if format == "vhdx" else image.stat().st_size - 2 * MIB
     assert refusal(cut(image, rest), format).kind is ReasonKind.IMAGE_DAMAGED
+
+
+def test_a_stream_that_lost_its_end_is_damaged(tmp_path) -> None:
+    """As VMware writes them: the header says that the directory follows, and a copy of it near the end says where."""
+    image = create(tmp_path / "image", "vmdk", MIB, "subformat=streamOptimized")
+    patch(image, 56, b"\xff" * 8)
+    header = image.read_bytes()[:512]
+    assert refusal(image, "vmdk").kind is ReasonKind.IMAGE_DAMAGED
+    image.write_bytes(image.read_bytes() + header + bytes(512))
+    assert read(image, "vmdk").kind == "streamOptimized"
+
+
+def test_a_vhd_whose_data_lies_past_its_end_is_damaged(tmp_path) -> None:
+    image = create(tmp_path / "image", "vhd")
+    table = struct.unpack(">Q", image.read_bytes()[512 + 16 : 512 + 24])[0]
+    assert refusal(patch(image, table, struct.pack(">I", 1 << 20)), "vhd").kind is ReasonKind.IMAGE_DAMAGED
 
 
 def vhdx_header(path: Path, at: int, **fields: bytes) -> Path:

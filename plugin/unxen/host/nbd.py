@@ -67,8 +67,8 @@ class NbdServer:
     def _failed(self, problem: str) -> Refused:
         """Why the server does not answer, from what it said before it went, with our names for the files."""
         await_end(self._process, 2.0)
-        said = stop(self._process).strip().splitlines()
-        cause = said[-1] if said else problem
+        # The line about a lock is followed by one that only asks.
+        cause = " ".join(stop(self._process).split()) or problem
         kind = next((kind for word, kind in CAUSES if word in cause), ReasonKind.IMAGE_DAMAGED)
         path = self._chain.disk.path
         for name, layer in zip(self._names, self._chain.layers, strict=True):

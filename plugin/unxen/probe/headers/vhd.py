@@ -6,6 +6,8 @@ two ways, or has lost its end, is Refused(IMAGE_DAMAGED).
 """
 
 import struct
+import sys
+from array import array
 from dataclasses import dataclass
 
 from unxen.model.disk import ImageHeader
@@ -19,6 +21,7 @@ CHECKSUM = slice(64, 68)
 KINDS = {2: "fixed", 3: "dynamic", 4: "differencing"}
 SPARSE = struct.Struct(">8sQQIII")
 MOST_ENTRIES = 1 << 21
+UNUSED = 0xFFFFFFFF
 SECTOR = 512
 
 
@@ -67,4 +70,9 @@ def _check_sparse(source: Source, footer: _Footer, size: int) -> None:
     magic, _, table, _, entries, block = SPARSE.unpack(source.read(footer.data_offset, SPARSE.size))
     if magic != b"cxsparse" or entries > MOST_ENTRIES or entries * block < size:
         raise damaged("dynamic header")
-    source.read(table, entries * 4)
+    blocks = array("I", source.read(table, entries * 4))
+    if sys.byteorder == "little":
+        blocks.byteswap()
+    last = max((each for each in blocks if each != UNUSED), default=0)
+    if last * SECTOR >= source.size:
+        raise damaged(f"data at {last * SECTOR} lies outside the file of {source.size} bytes")
