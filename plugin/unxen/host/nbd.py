@@ -33,8 +33,9 @@ LIMITS = "ulimit -v 4194304; ulimit -t 600; ulimit -f 0; ulimit -c 0"
 # above 9.
 SCRIPT = '{limits}; echo >&{line}; read -r go <&{line} || exit 1; exec "$@" {listen}<&{listener} {listener}<&- {line}<&-'
 
+# QEMU says: Failed to get shared "write" lock. It also speaks of blocks.
 CAUSES = (
-    ("lock", ReasonKind.IN_USE),
+    ('" lock', ReasonKind.IN_USE),
     ("Permission denied", ReasonKind.NO_PERMISSION),
 )
 
