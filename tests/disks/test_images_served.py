@@ -127,6 +127,8 @@ def test_a_vhd_keeps_its_last_bytes_whoever_made_it(box, tmp_path, kind: str, cr
     data = bytearray(image.read_bytes())
     for start in {len(data) - 512, 0 if kind == "dynamic" else len(data) - 512}:
         data[start + 28 : start + 32], data[start + 64 : start + 68] = creator, bytes(4)
+        # Cylinders, heads and sectors as the specification computes them for 100 MiB: a little less than the size.
+        data[start + 56 : start + 60] = struct.pack(">HBB", 3009, 4, 17)
         data[start + 64 : start + 68] = struct.pack(">I", ~sum(data[start : start + 512]) & 0xFFFFFFFF)
     image.write_bytes(data)
     with serve_read_only(chain_of(box, image, "vhd")) as server, client(server) as handle:
