@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from unxen.errors import Refused
+from unxen.host import locks
 from unxen.host.locks import disk_key, forbid_machines, in_use, open_device_exclusively, own_locks
 from unxen.model.reason import ReasonKind
 
@@ -87,14 +88,21 @@ def test_whoever_waits_gets_the_disk_and_says_once_that_he_waits(tmp_path, disk)
     assert told == [1]
 
 
-def test_two_guests_with_the_same_disks_in_another_order_do_not_lock_each_other_out(tmp_path, disk) -> None:
+def test_two_guests_with_the_same_disks_in_another_order_do_not_lock_each_other_out(tmp_path, disk, monkeypatch) -> None:
     other = tmp_path / "other.raw"
     other.write_bytes(b"")
     done = []
+    real = locks._flock
+
+    def slow(*arguments) -> None:
+        real(*arguments)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(locks, "_flock", slow)
 
     def work(*paths: Path) -> None:
-        for _ in range(20):
-            with own(tmp_path, *paths, wait=20):
+        for _ in range(3):
+            with own(tmp_path, *paths, wait=3):
                 done.append(paths)
 
     threads = [threading.Thread(target=work, args=order) for order in ((disk, other), (other, disk))]
@@ -102,7 +110,7 @@ def test_two_guests_with_the_same_disks_in_another_order_do_not_lock_each_other_
         each.start()
     for each in threads:
         each.join()
-    assert len(done) == 40
+    assert len(done) == 6
 
 
 @pytest.mark.parametrize(("numbers", "expected"), [((101,), True), ((103,), True), ((100, 201), False), ((), False)])
