@@ -31,7 +31,12 @@ SECONDS_TO_START = 30.0
 LIMITS = "ulimit -v 4194304; ulimit -t 600; ulimit -f 0; ulimit -c 0"
 # Says that it runs, waits for an answer (none comes when unxen is gone), and becomes the server. In bash: dash knows no descriptor
 # above 9.
-SCRIPT = '{limits}; echo >&{line}; read -r go <&{line} || exit 1; exec "$@" {listen}<&{listener} {listener}<&- {line}<&-'
+SCRIPT = """{limits}
+export LISTEN_PID=$$ LISTEN_FDS=1
+echo >&{line}
+read -r go <&{line} || exit 1
+exec "$@" {listen}<&{listener} {listener}<&- {line}<&-
+"""
 
 # QEMU says: Failed to get shared "write" lock. It also speaks of blocks.
 CAUSES = (
@@ -121,9 +126,8 @@ def _start(node: str, listener: int, line: int, images: Sequence[int]) -> Proces
     # Looked for here, because inside the box its absence would look like a server that dies of a bad image.
     server = [find("qemu-nbd"), "--read-only", "--persistent", f"--shared={MOST_CLIENTS}", "json:" + node]
     script = SCRIPT.format(limits=LIMITS, line=line, listen=LISTEN_FD, listener=listener)
-    options = ("--as-pid-1", "--setenv", "LISTEN_PID", "1", "--setenv", "LISTEN_FDS", "1", "--dev", "/dev")
     command = ["bash", "-c", script, "bash", *server]
-    return start_boxed(command, account=image_owner(images[0]), options=options, pass_fds=(listener, line, *images))
+    return start_boxed(command, account=image_owner(images[0]), options=("--dev", "/dev"), pass_fds=(listener, line, *images))
 
 
 def _let_go(line: socket.socket, process: Process) -> None:

@@ -95,7 +95,9 @@ def start_boxed(command: Sequence[str], *, account: Account, options: Sequence[s
     """A program in a box of its own with the rights of `account`; `options` are further ones of bubblewrap.
 
     The program has to say that it runs, and to end by itself when its socket is closed until then: bubblewrap ties it to its own
-    life only as the last thing before it starts it, and a kill before that leaves it to itself (seen with 0.8.0).
+    life only as the last thing before it starts it, and a kill before that leaves it to itself (seen with 0.8.0). Never with
+    --as-pid-1: the kernel does not let a dying bubblewrap without capabilities kill a program of another user, but its own first
+    process inside, which takes everything with it.
     """
     mode = box_mode()
     if mode is not BoxMode.PLAIN or account.uid == 0:
