@@ -378,8 +378,9 @@ def test_disk_of_somebody_else_is_a_matter_of_permission(workshop: Workshop) -> 
     let_others_in(workshop.top)
     code = "import sys; from unxen.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "inspect", "--json", str(path)]
-    reachable = subprocess.run([sys.executable, "-c", "import unxen.cli.main"], user=NOBODY, group=NOBODY, check=False)
-    if reachable.returncode:
+    try:
+        subprocess.run([sys.executable, "-c", "import unxen.cli.main"], user=NOBODY, group=NOBODY, check=True)
+    except (PermissionError, subprocess.CalledProcessError):
         pytest.skip("another user cannot read this checkout")
     environment = {"PATH": os.environ["PATH"], "UNXEN_STATE_DIR": str(workshop.top / "state"), "UNXEN_CONFIG": "/nonexistent"}
     done = subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=(), env=environment, capture_output=True, check=False)

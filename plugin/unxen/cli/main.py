@@ -37,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     stdout_must_not_fail_on_letters()
     try:
-        return _main(arguments)
+        code = _main(arguments)
+        # At the interpreter's end a reader that went away would be an exit code that nobody documented.
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
