@@ -17,7 +17,7 @@ from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.reason import ReasonKind
 from unxen.repair.transaction import MOVES, IllegalMove, Transaction
 
-DISK = DiskRow(DiskNumber(1), "file-8-1-42", "/images/d.qcow2", ImageFormat.QCOW2, 1 << 30, 1 << 20, "/work/d", "")
+DISK = DiskRow(DiskNumber(1), "file-8-1-42", "/images/d.qcow2", ImageFormat.QCOW2, 1 << 30, 1 << 20, "/state/d", "")
 RANGE = RangeRow(DiskNumber(1), RangeRole.WRITTEN, 65536, 65536, "aa", "bb")
 WITNESS = RangeRow(DiskNumber(1), RangeRole.WITNESS, 4096, 1024, "cc", "cc")
 WAY = (EntryState.STAGED, EntryState.DELIVERED, EntryState.VERIFIED, EntryState.COMMITTING, EntryState.COMMITTED)
