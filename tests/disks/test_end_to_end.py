@@ -138,6 +138,10 @@ def test_foreign_filters_that_can_load_survive(unxen, tmp_path) -> None:
     assert unxen("repair", path)[0] == 0
     _, document = unxen("inspect", path)
     assert document["verdict"] == "healthy"
+    content = path.with_suffix(".raw")
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, content], check=True)
+    assert "fooflt\0\0".encode("utf-16-le") in content.read_bytes(), "the list without its Xen entry, ending as it did"
+    assert "XENFILT\0fooflt".encode("utf-16-le") not in content.read_bytes()
 
 
 def test_dangling_foreign_filter_is_named_and_nothing_written(unxen, tmp_path) -> None:
