@@ -11,4 +11,5 @@ packaging/install-debian.sh test
 .venv/bin/mypy
 # An appliance must start where KVM opens and then fails, too; the program itself falls back in the same way.
 export LIBGUESTFS_BACKEND=direct
-exec .venv/bin/python -m pytest "$@"
+# One worker a core, a file at a time: some files make one disk or one appliance for all their tests.
+exec .venv/bin/python -m pytest --numprocesses=auto --dist=loadfile "$@"
