@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A wrong word in the configuration stops unxen with file, line and a suggestion; no configuration is fine."""
 
+import json
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from unxen.cli.main import main
 from unxen.errors import Refused
-from unxen.host.config import ROOT_STATE, knowledge_rows, load_settings
+from unxen.host.config import ROOT_STATE, knowledge_rows, load_settings, origins
+from unxen.host.config_keys import KEYS
 from unxen.model.ids import Bus
 from unxen.model.reason import Reason, ReasonKind
 from unxen.model.settings import Delivery, Settings
@@ -126,3 +131,44 @@ def test_knowledge_of_administrators_comes_as_text_in_order(tmp_path: Path) -> N
 
 def test_no_knowledge_directory_is_fine(tmp_path: Path) -> None:
     assert knowledge_rows(Settings(tmp_path, knowledge_dir=tmp_path / "none")) == ()
+
+
+def test_every_setting_but_the_state_directory_has_a_key() -> None:
+    assert {each.name for each in fields(Settings)} == {"state_dir", *KEYS}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_example_of_a_key_is_accepted_and_documented(name: str, config) -> None:
+    line = f"{name} = {KEYS[name].example}"
+    config(line)
+    usage = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
+    assert any(each.startswith(line) and each.endswith(f"# {KEYS[name].meaning}") for each in usage.splitlines())
+
+
+def test_each_setting_tells_where_it_comes_from(tmp_path: Path) -> None:
+    path = tmp_path / "unxen.toml"
+    path.write_text("# mine\nundo_days = 7\n")
+    found = {each.name: each for each in origins({"UNXEN_CONFIG": str(path), "UNXEN_STATE_DIR": "/s"}, uid=0)}
+    assert (found["undo_days"].value, found["undo_days"].place, found["undo_days"].line) == (7, str(path), "2")
+    assert found["state_dir"].place == "UNXEN_STATE_DIR"
+    assert (found["delivery"].place, found["delivery"].line) == ("", "")
+
+
+def test_shown_configuration_can_be_read_again(tmp_path: Path, monkeypatch, capsys) -> None:
+    path = tmp_path / "unxen.toml"
+    path.write_text('preference = ["ide"]\n')
+    monkeypatch.setenv("UNXEN_CONFIG", str(path))
+    assert main(["config", "show"]) == 0
+    shown = tomllib.loads(capsys.readouterr().out)
+    assert (shown["preference"], shown["undo_days"]) == (["ide"], 30)
+    assert main(["config", "show", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["preference"] == {"value": ["ide"], "source": str(path), "line": "1"}
+
+
+def test_wrong_configuration_is_told_by_the_verb_that_shows_it(tmp_path: Path, monkeypatch, capsys) -> None:
+    path = tmp_path / "unxen.toml"
+    path.write_text("undo_day = 7\n")
+    monkeypatch.setenv("UNXEN_CONFIG", str(path))
+    assert main(["config", "show"]) == 2
+    assert "did you mean undo_days?" in capsys.readouterr().err

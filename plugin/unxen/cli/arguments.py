@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from unxen import __version__
 from unxen.cli.call import Call
 from unxen.errors import refused
-from unxen.host.config import BUS_NAMES, bus_named
+from unxen.host.config_keys import BUS_NAMES, bus_named
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
@@ -126,6 +126,11 @@ def _codes_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", action="store_true", help="as docs/exit-codes.md")
 
 
+def _config_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("show",), help="show: every setting and where its value comes from")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
 _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
@@ -141,6 +146,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         (_target_options, _choice_options, _repair_options, _wait_option, _output_options),
     ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
+    "config": ("show the configuration that holds here", (_config_options,)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }
 

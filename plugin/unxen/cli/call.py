@@ -31,6 +31,7 @@ class Call:
     dry_run: bool = False
     wait: float | None = None
     markdown: bool = False
+    action: str = ""
 
 
 @dataclass(frozen=True)

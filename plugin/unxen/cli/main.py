@@ -5,6 +5,7 @@
 was begun has been cleaned up; what nobody foresaw ends with 1 and a JSON document like any other end.
 """
 
+import importlib
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ from unxen.errors import Refused
 from unxen.model.reason import Reason, ReasonKind
 from unxen.report.exit_codes import DONE, INTERRUPTED
 
+# Verbs that are about this host and not about a guest: each module has `run(call)`, which prints and gives the exit code.
+HOST_VERBS = {"config": "config", "exit-codes": "exit_codes"}
 READER_GONE = 128 + signal.SIGPIPE
 """What a shell shows for a program that a closed pipe ended."""
 
@@ -59,7 +62,10 @@ def _main(arguments: Sequence[str]) -> int:
         return _show_failure(arguments, *error.reasons)
     if call.debug or os.environ.get("UNXEN_DEBUG"):
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)6.0f ms %(name)s: %(message)s")
-    return _run(call)
+    try:
+        return _run(call)
+    except Refused as error:
+        return _show_failure(arguments, *error.reasons)
 
 
 def _show_failure(arguments: Sequence[str], *reasons: Reason) -> int:
@@ -69,10 +75,8 @@ def _show_failure(arguments: Sequence[str], *reasons: Reason) -> int:
 
 
 def _run(call: Call) -> int:
-    if call.verb == "exit-codes":
-        from unxen.cli.exit_codes import run
-
-        return run(call)
+    if call.verb in HOST_VERBS:
+        return int(importlib.import_module(f"unxen.cli.{HOST_VERBS[call.verb]}").run(call))
     code = DONE
     for result in _results(call):
         code = max(code, show(result, call))

@@ -9,38 +9,65 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from unxen.errors import Refused, refused
-from unxen.model.ids import Bus
+from unxen.host.config_keys import KEYS, Wrong
 from unxen.model.reason import ReasonKind
-from unxen.model.settings import Delivery, Settings
+from unxen.model.settings import Settings
 
 DEFAULT_CONFIG = Path("/etc/unxen/unxen.toml")
 ROOT_STATE = Path("/var/lib/unxen")
-BUS_ALIASES = {"scsi": Bus.VIRTIO_SCSI, "virtio": Bus.VIRTIO_BLK}
-CHOOSABLE = tuple(bus for bus in Bus if bus not in (Bus.XEN, Bus.UNKNOWN))
 _BIGGEST_FILE = 1 << 20
-
-
-class _Wrong(Exception):
-    """A value that is not what its key asks for."""
-
-    def __init__(self, expected: str, found: object, suggestion: str = "") -> None:
-        super().__init__(expected)
-        self.expected, self.found, self.suggestion = expected, str(found), suggestion
 
 
 def load_settings(environment: Mapping[str, str] | None = None, uid: int | None = None) -> Settings:
     """The configuration of this run; defaults where nothing is said."""
     env = os.environ if environment is None else environment
-    path = Path(env.get("UNXEN_CONFIG") or DEFAULT_CONFIG)
+    path = config_path(env)
     text = _read(path)
     chosen = _parse(path, text) if text is not None else {}
     state = state_dir(env, os.geteuid() if uid is None else uid)
     return Settings(**{"state_dir": state, **chosen})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the value of one setting comes from: a line of a file, the environment, or nowhere (`place` is empty then)."""
+
+    name: str
+    value: Any
+    place: str
+    line: str = ""
+
+
+def origins(environment: Mapping[str, str] | None = None, uid: int | None = None) -> tuple[Origin, ...]:
+    """Every setting with its source, in the order of the table of keys, the state directory first."""
+    env = os.environ if environment is None else environment
+    settings = load_settings(env, uid)
+    path = config_path(env)
+    text = _read(path) or ""
+    written = tomllib.loads(text)
+    order = {name: number for number, name in enumerate(("state_dir", *KEYS))}
+    rows = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return tuple(
+        _origin(name, rows[name], path, text if name in written else "", env) for name in sorted(rows, key=order.__getitem__)
+    )
+
+
+def _origin(name: str, value: Any, path: Path, text: str, env: Mapping[str, str]) -> Origin:
+    if text:
+        return Origin(name, value, str(path), _line_of(text, name))
+    chosen = name == "state_dir" and env.get("UNXEN_STATE_DIR")
+    return Origin(name, value, "UNXEN_STATE_DIR" if chosen else "")
+
+
+def config_path(environment: Mapping[str, str]) -> Path:
+    """The file that is read, whether it is there or not."""
+    return Path(environment.get("UNXEN_CONFIG") or DEFAULT_CONFIG)
 
 
 def state_dir(environment: Mapping[str, str], uid: int) -> Path:
@@ -60,15 +87,6 @@ def knowledge_rows(settings: Settings) -> tuple[tuple[str, str], ...]:
         return tuple((str(path), _text(path)) for path in paths)
     except OSError as error:
         raise refused(ReasonKind.NO_PERMISSION, str(settings.knowledge_dir), cause=error.strerror) from error
-
-
-def bus_named(name: str) -> Bus:
-    """The bus of that name or alias; ValueError for others."""
-    alias = BUS_ALIASES.get(name.lower())
-    bus = alias or Bus(name.lower())
-    if bus not in CHOOSABLE:
-        raise ValueError(name)
-    return bus
 
 
 def _read(path: Path) -> str | None:
@@ -104,13 +122,13 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 def _checked(path: Path, text: str, key: str, value: Any) -> Any:
     """The value in its own type; refused with key and line when it has another."""
-    reader = _KEYS.get(key)
-    if reader is None:
-        near = difflib.get_close_matches(key, _KEYS, 1)
-        raise _invalid(path, text, key, problem="unknown key", suggestion=near[0] if near else "", expected=", ".join(_KEYS))
+    known = KEYS.get(key)
+    if known is None:
+        near = difflib.get_close_matches(key, KEYS, 1)
+        raise _invalid(path, text, key, problem="unknown key", suggestion=near[0] if near else "", expected=", ".join(KEYS))
     try:
-        return reader(value)
-    except _Wrong as wrong:
+        return known.read(value)
+    except Wrong as wrong:
         raise _invalid(path, text, key, expected=wrong.expected, found=wrong.found, suggestion=wrong.suggestion) from wrong
 
 
@@ -122,59 +140,3 @@ def _line_of(text: str, key: str) -> str:
     """The line on which a key stands; tomllib does not say."""
     pattern = re.compile(rf"\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=\].]")
     return next((str(number) for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), "")
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong("true or false", repr(value))
-    return value
-
-
-def _number(low: float, high: float, whole: bool) -> Callable[[Any], Any]:
-    kind = "whole number" if whole else "number"
-
-    def read(value: Any) -> Any:
-        right = type(value) is int or (type(value) is float and not whole)
-        if not right or not low <= value <= high:
-            raise _Wrong(f"a {kind} from {low:g} to {high:g}", repr(value))
-        return value if whole else float(value)
-
-    return read
-
-
-def _directory(value: Any) -> Path:
-    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
-        raise _Wrong("an absolute path", repr(value))
-    return Path(value)
-
-
-def _list_of(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def run(value: Any) -> Any:
-        if not isinstance(value, list) or not value:
-            raise _Wrong("a list", repr(value))
-        return tuple(read(each) for each in value)
-
-    return run
-
-
-def _one_of(names: tuple[str, ...], convert: Callable[[str], Any]) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if not isinstance(value, str) or value not in names:
-            near = difflib.get_close_matches(str(value), names, 1)
-            raise _Wrong(f"one of {', '.join(names)}", repr(value), near[0] if near else "")
-        return convert(value)
-
-    return read
-
-
-BUS_NAMES = (*(bus.value for bus in CHOOSABLE), *BUS_ALIASES)
-
-_KEYS: dict[str, Callable[[Any], Any]] = {
-    "knowledge_dir": _directory,
-    "backing_dirs": _list_of(_directory),
-    "preference": _list_of(_one_of(BUS_NAMES, bus_named)),
-    "delivery": _one_of(tuple(each.value for each in Delivery), Delivery),
-    "wait_seconds": _number(0, 86400, whole=False),
-    "repair_guests_that_ran_on_kvm": _boolean,
-    "undo_days": _number(0, 36500, whole=True),
-}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`unxen config show`: which settings hold on this host and where each comes from.
+
+Reads the configuration, prints, touches nothing else. Refused(CONFIG_INVALID) when the file is wrong.
+"""
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from unxen.cli.call import Call
+from unxen.host.config import Origin, origins
+from unxen.report.escape import visible
+from unxen.report.exit_codes import DONE
+
+
+def run(call: Call) -> int:
+    """Writes every setting as TOML with its source as a comment, or as one JSON document."""
+    rows = origins()
+    if call.json:
+        document = {each.name: {"value": _plain(each.value), "source": each.place or "default", "line": each.line} for each in rows}
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("".join(_line(each) for each in rows))
+    return DONE
+
+
+def _line(origin: Origin) -> str:
+    source = f"{origin.place}, line {origin.line}" if origin.line else origin.place or "default"
+    setting = f"{origin.name} = {json.dumps(_plain(origin.value), ensure_ascii=False)}"
+    return f"{visible(setting):<58}  # {visible(source)}\n"
+
+
+def _plain(value: Any) -> Any:
+    """The value as TOML and JSON have it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
