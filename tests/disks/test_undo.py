@@ -16,7 +16,11 @@ from generators.disks import MIB, make_disk
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
 from unxen.cli.main import main
+from unxen.errors import refused
 from unxen.host.storage_daemon import CommitFailed, StorageDaemon
+from unxen.journal.records import EntryState
+from unxen.journal.store import Journal
+from unxen.model.reason import ReasonKind
 from unxen.repair import commit as commit_module
 
 pytestmark = pytest.mark.disk
@@ -171,7 +175,13 @@ def test_undo_whose_commit_fails_leaves_the_repaired_disk(disk, unxen, monkeypat
 
 def test_disk_that_can_be_neither_finished_nor_taken_back_is_guarded(disk, unxen, own_state, monkeypatch) -> None:
     """Two errors in a row: nothing is thrown away, and no verb works on it as if nothing was."""
-    monkeypatch.setattr(StorageDaemon, "commit", _fail)
+    real = StorageDaemon.commit
+
+    def torn(self, overlay):
+        real(self, overlay)
+        raise CommitFailed("Input/output error")
+
+    monkeypatch.setattr(StorageDaemon, "commit", torn)
     monkeypatch.setattr(commit_module, "write_back", _no_space)
     assert unxen("repair", disk)[0] == 44
     monkeypatch.undo()
@@ -193,6 +203,31 @@ def test_old_bytes_that_did_not_arrive_are_no_rollback(disk, unxen, own_state, m
     monkeypatch.setattr(StorageDaemon, "commit", torn)
     monkeypatch.setattr(commit_module, "write_back", lambda *_arguments: None)
     assert unxen("repair", disk)[0] == 44
+    assert rows(own_state, "select state from entries") == [("committing",)]
+
+
+def test_commit_that_could_not_even_begin_is_no_unfinished_one(disk, unxen, own_state, monkeypatch) -> None:
+    """As on a file system that became read-only: nothing was written, so nothing has to be written back."""
+    before = digest(disk)
+    monkeypatch.setattr(StorageDaemon, "commit", _fail)
+    monkeypatch.setattr(commit_module, "write_back", _no_space)
+    assert unxen("repair", disk)[0] == 40
+    assert digest(disk) == before
+    assert rows(own_state, "select state from entries") == [("rolled-back",)]
+
+
+def test_journal_that_cannot_take_the_end_of_a_commit_says_that_it_is_unfinished(disk, unxen, own_state, monkeypatch) -> None:
+    """The disk is whole, but nobody could know: a reason that says that no disk was changed would be a lie."""
+    real = Journal.move
+
+    def move(self, entry, before, after):
+        if after is EntryState.COMMITTED:
+            raise refused(ReasonKind.NO_SPACE, "journal")
+        real(self, entry, before, after)
+
+    monkeypatch.setattr(Journal, "move", move)
+    code, document = unxen("repair", disk)
+    assert (code, document["reasons"][0]["kind"]) == (44, "commit-unfinished")
     assert rows(own_state, "select state from entries") == [("committing",)]
 
 

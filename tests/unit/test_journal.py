@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from unxen.errors import Refused
+from unxen.journal.place import FILE, has_journal
 from unxen.journal.records import DONE_STATES, OPEN_STATES, DiskRow, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.retention import DAY, purge
-from unxen.journal.store import FILE, Journal, WrongState, has_journal, open_journal
+from unxen.journal.schema import FIRST, VERSION
+from unxen.journal.store import Journal, WrongState, open_journal
 from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.reason import ReasonKind
 from unxen.repair.transaction import MOVES, IllegalMove, Transaction
@@ -141,9 +143,9 @@ def test_undo_data_goes_when_its_time_is_over(tmp_path) -> None:
         now = time.time()
         with journal._connection:
             journal._connection.execute("update entries set changed = ? where id = ?", (now - 31 * DAY, numbers[1]))
-        assert purge(journal, 30, now) == (numbers[1],)
+        assert purge(journal, 30, 1 << 40, now) == (numbers[1],)
         assert journal.entry(numbers[1]).disks[0].undo == ""
-        assert purge(journal, 30, now) == ()
+        assert purge(journal, 30, 1 << 40, now) == ()
     assert kept.exists()
     assert not expired.exists()
 
@@ -153,5 +155,45 @@ def test_undo_data_of_an_unfinished_repair_never_expires(tmp_path) -> None:
     path.write_bytes(b"needed for recovery")
     with open_journal(tmp_path) as journal:
         walk(journal, begin(journal, undo=str(path)), EntryState.COMMITTING)
-        assert purge(journal, 0, time.time() + 400 * DAY) == ()
+        assert purge(journal, 0, 0, time.time() + 400 * DAY) == ()
     assert path.exists()
+
+
+def test_oldest_undo_data_goes_until_the_rest_has_room(tmp_path, caplog) -> None:
+    with open_journal(tmp_path) as journal:
+        numbers = []
+        for index in range(4):
+            (tmp_path / str(index)).write_bytes(b"x" * (64 << 10))
+            numbers.append(begin(journal, undo=str(tmp_path / str(index))))
+            walk(journal, numbers[-1], EntryState.COMMITTED)
+        caplog.set_level("DEBUG")
+        assert purge(journal, 30, 130 << 10) == tuple(numbers[:2])
+        assert purge(journal, 30, 130 << 10) == ()
+    assert [(tmp_path / str(index)).exists() for index in range(4)] == [False, False, True, True]
+    assert "undo data of entry 1 goes" in caplog.text
+
+
+def test_undo_data_that_an_open_undo_takes_back_is_not_counted_as_old(tmp_path) -> None:
+    path = tmp_path / "old-bytes"
+    path.write_bytes(b"needed should the undo be rolled back")
+    with open_journal(tmp_path) as journal:
+        repair = begin(journal, undo=str(path))
+        walk(journal, repair, EntryState.COMMITTED)
+        journal.begin(EntryKind.UNDO, ["/images/d.qcow2"], "", "", [DISK], repair)
+        assert purge(journal, 0, 0, time.time() + 400 * DAY) == ()
+    assert path.exists()
+
+
+def test_journal_of_the_first_version_is_read_on(tmp_path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        for statement in FIRST:
+            connection.execute(statement)
+        connection.execute("pragma user_version = 1")
+        connection.execute("insert into entries values (7, 'repair', 'committed', null, '[\"d\"]', 'p', '{}', 1.0, 2.0)")
+        connection.execute("insert into disks values (7, 1, 'file-1-2-3', '/d', 'raw', 10, 20, '', '/undo/7-1')")
+    with open_journal(tmp_path) as journal:
+        assert journal.entry(7).disks == (DiskRow(DiskNumber(1), "file-1-2-3", "/d", ImageFormat.RAW, 10, 20, "", "/undo/7-1"),)
+        assert begin(journal, final_size=5) == 8
+        assert journal.entry(8).disks[0].final_size == 5
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("pragma user_version").fetchone() == (VERSION,)

@@ -102,5 +102,6 @@ KEYS: dict[str, Key] = {
     "wait_seconds": Key(_number(0, 86400, whole=False), "0", "how long to wait for another unxen on the same disk"),
     "repair_guests_that_ran_on_kvm": Key(_boolean, "false", "such a Windows starts already, so it is left alone"),
     "undo_days": Key(_number(0, 36500, whole=True), "30", "how many days undo data is kept"),
+    "undo_bytes": Key(_number(0, 1 << 50, whole=True), "10737418240", "how many bytes of it at most; the oldest goes first"),
     "knowledge_dir": Key(_directory, '"/etc/unxen/knowledge.d"', "where tables of your own driver families lie"),
 }

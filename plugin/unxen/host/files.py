@@ -47,6 +47,15 @@ def remove(path: Path) -> None:
     sync_directory(path.parent)
 
 
+def length_of(path: str) -> int:
+    """Bytes of a file or block device from its first to its last."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.lseek(fd, 0, os.SEEK_END)
+    finally:
+        os.close(fd)
+
+
 def free_bytes(path: Path) -> int:
     """Room that we may use on the file system that holds `path`."""
     seen = os.statvfs(path)

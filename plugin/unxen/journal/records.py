@@ -45,6 +45,7 @@ class RangeRole(Enum):
 class DiskRow:
     """One disk of an entry. `key` names its file whatever path leads to it. `size` is what a guest sees, `file_size` the file's own
     length before the repair. `work` is the directory of its overlay, `undo` the image with the old bytes; empty when they are gone.
+    `final_size` is the length that a raw file is cut to when the commit is done, None for the one that it has then.
     """
 
     number: DiskNumber
@@ -55,6 +56,7 @@ class DiskRow:
     file_size: int
     work: str = ""
     undo: str = ""
+    final_size: int | None = None
 
 
 @dataclass(frozen=True)

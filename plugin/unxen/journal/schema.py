@@ -6,8 +6,7 @@ Touches only the connection it is given. A file that a newer unxen made is Schem
 
 import sqlite3
 
-VERSION = 1
-STATEMENTS = (
+FIRST = (
     """create table entries (
         id integer primary key autoincrement,
         kind text not null,
@@ -45,6 +44,12 @@ STATEMENTS = (
     "create index disks_by_key on disks (key)",
     "create index ranges_by_entry on ranges (entry)",
 )
+# What takes a file from one version to the next; a new file goes through all of them, so an old one is never a case of its own.
+STEPS: tuple[tuple[str, ...], ...] = (
+    FIRST,
+    ("alter table disks add column final_size integer",),
+)
+VERSION = len(STEPS)
 
 
 class SchemaError(Exception):
@@ -60,9 +65,9 @@ def prepare(connection: sqlite3.Connection) -> None:
     with connection:
         connection.execute("begin immediate")
         (found,) = connection.execute("pragma user_version").fetchone()
-        if found == 0:
-            for statement in STATEMENTS:
-                connection.execute(statement)
-            connection.execute(f"pragma user_version = {VERSION}")
-        elif found != VERSION:
+        if not 0 <= found <= VERSION:
             raise SchemaError(f"version {found}, known is {VERSION}")
+        for statement in (each for step in STEPS[found:] for each in step):
+            connection.execute(statement)
+        if found < VERSION:
+            connection.execute(f"pragma user_version = {VERSION}")

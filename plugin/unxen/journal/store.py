@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from unxen.errors import Refused, refused
 from unxen.host.files import private_directory
+from unxen.journal.place import FILE, reason_of
 from unxen.journal.records import DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.schema import SchemaError, prepare
 from unxen.model.ids import DiskNumber, ImageFormat
-from unxen.model.reason import ReasonKind
 
-FILE = "journal.sqlite3"
 BUSY_SECONDS = 30.0
 
 
@@ -119,7 +117,7 @@ class Journal:
         )
 
     def _disks(self, entry: int) -> tuple[DiskRow, ...]:
-        columns = "number, key, path, format, size, file_size, work, undo"
+        columns = "number, key, path, format, size, file_size, work, undo, final_size"
         with self._told():
             rows = self._connection.execute(f"select {columns} from disks where entry = ? order by number", (entry,)).fetchall()
         return tuple(DiskRow(DiskNumber(row[0]), row[1], row[2], ImageFormat(row[3]), *row[4:]) for row in rows)
@@ -133,8 +131,10 @@ class Journal:
         return tuple(RangeRow(DiskNumber(row[0]), RangeRole(row[1]), *row[2:]) for row in rows)
 
     def _add_disk(self, entry: int, disk: DiskRow) -> None:
+        columns = "entry, number, key, path, format, size, file_size, work, undo, final_size"
         row = (entry, disk.number, disk.key, disk.path, disk.format.value, disk.size, disk.file_size, disk.work, disk.undo)
-        self._connection.execute("insert into disks values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        marks = ", ".join("?" * (len(row) + 1))
+        self._connection.execute(f"insert into disks ({columns}) values ({marks})", (*row, disk.final_size))
 
     def _moved(self, entry: int, state: EntryState, at: float) -> None:
         self._connection.execute("insert into moves values (?, ?, ?)", (entry, state.value, at))
@@ -152,7 +152,7 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise _reason_of(self._path, error) from error
+            raise reason_of(self._path, error) from error
 
 
 @contextmanager
@@ -164,23 +164,11 @@ def open_journal(state_dir: Path) -> Iterator[Journal]:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
-        raise _reason_of(path, error) from error
+        raise reason_of(path, error) from error
     try:
         prepare(connection)
         yield Journal(connection, path)
     except (SchemaError, sqlite3.Error) as error:
-        raise _reason_of(path, error) from error
+        raise reason_of(path, error) from error
     finally:
         connection.close()
-
-
-def has_journal(state_dir: Path) -> bool:
-    """Whether anything was ever recorded there; asking makes nothing."""
-    return (state_dir / FILE).is_file()
-
-
-def _reason_of(path: Path, error: Exception) -> Refused:
-    if isinstance(error, PermissionError):
-        return refused(ReasonKind.NO_PERMISSION, str(path), cause=error.strerror)
-    kind = ReasonKind.NO_SPACE if "full" in str(error) else ReasonKind.TOOL_FAILED
-    return refused(kind, str(path), tool="sqlite3", cause=error)

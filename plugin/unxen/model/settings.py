@@ -24,7 +24,10 @@ DEFAULT_PREFERENCE = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
 
 @dataclass(frozen=True)
 class Settings:
-    """Configuration of one run. `backing_dirs`: directories besides an image's own in which backing files may lie."""
+    """Configuration of one run. `backing_dirs`: directories besides an image's own in which backing files may lie.
+
+    Undo data is kept for `undo_days`, and of all of it at most `undo_bytes`, the newest.
+    """
 
     state_dir: Path
     knowledge_dir: Path = Path("/etc/unxen/knowledge.d")
@@ -34,3 +37,4 @@ class Settings:
     wait_seconds: float = 0.0
     repair_guests_that_ran_on_kvm: bool = False
     undo_days: int = 30
+    undo_bytes: int = 10 << 30

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
-from unxen.host.files import sync_directory, sync_file
+from unxen.host.files import length_of, sync_directory, sync_file
 from unxen.host.image_check import check_image
 from unxen.host.storage_daemon import BASE, CommitFailed
 from unxen.journal.records import RangeRow
@@ -28,11 +28,13 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Change:
-    """What will be written to one disk, and where its old bytes are."""
+    """What will be written to one disk, where its old bytes are, and the length that a raw file has to have before and after."""
 
     held: HeldDisk
     rows: tuple[RangeRow, ...]
     undo: Path
+    length: int
+    final_length: int | None = None
 
 
 def commit(changes: Sequence[Change]) -> None:
@@ -64,7 +66,10 @@ def _check_whole(change: Change) -> None:
     """The disk holds what the overlay showed, on stable storage, in an image without faults."""
     daemon = change.held.daemon
     daemon.close_image(OVERLAY)
-    daemon.reopen_base(read_only=True)
+    if change.final_length is None:
+        daemon.reopen_base(read_only=True)
+    else:
+        _cut_to_length(change.held, change.final_length)
     if not disk_is(daemon, change.rows, after=True):
         raise CommitFailed("other bytes than written")
     _settle(change)
@@ -91,6 +96,15 @@ def _take_back(changes: Sequence[Change], cause: str) -> None:
 
 
 def _restore(change: Change) -> None:
+    try:
+        _write_old_bytes(change)
+    except (Refused, OSError):
+        # On a file system that became read-only nothing can be written back, and nothing was written before.
+        if not _is_untouched(change):
+            raise
+
+
+def _write_old_bytes(change: Change) -> None:
     daemon = change.held.daemon
     daemon.unexport_all()
     daemon.close_all()
@@ -99,17 +113,29 @@ def _restore(change: Change) -> None:
     with daemon.client() as client:
         write_back(daemon, client, change.rows, change.undo)
     daemon.unexport()
-    cut_to_length(change.held, change.held.file_size)
+    _cut_to_length(change.held, change.length)
     if not disk_is(daemon, change.rows, after=False):
         raise refused(ReasonKind.COMMIT_UNFINISHED, change.held.disk.path)
     _settle(change)
 
 
-def cut_to_length(held: HeldDisk, length: int) -> None:
+def _is_untouched(change: Change) -> bool:
+    """The commit failed before its first byte: content, length and the image's own books are as they were."""
+    daemon, held = change.held.daemon, change.held
+    daemon.unexport_all()
+    daemon.close_all()
+    daemon.open_base(read_only=True)
+    if held.disk.format is ImageFormat.QCOW2:
+        check_image(held.chain)
+    same_length = held.disk.format is not ImageFormat.RAW or length_of(held.disk.path) == change.length
+    return same_length and disk_is(daemon, change.rows, after=False)
+
+
+def _cut_to_length(held: HeldDisk, length: int) -> None:
     """A raw file as long as it was: QEMU makes one of an odd length longer when it writes the last sector. Reopens it read-only."""
     held.daemon.close_image(BASE)
-    path = Path(held.disk.path)
-    if held.disk.format is ImageFormat.RAW and path.is_file() and path.stat().st_size > length:
+    path = held.disk.path
+    if held.disk.format is ImageFormat.RAW and Path(path).is_file() and length_of(path) > length:
         os.truncate(path, length)
     held.daemon.open_base(read_only=True)
 

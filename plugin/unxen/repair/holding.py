@@ -16,8 +16,9 @@ from unxen.host.files import private_directory, read_only_cause, remove
 from unxen.host.locks import disk_key, forbid_machines, open_device_exclusively, own_locks
 from unxen.host.sandbox import Box
 from unxen.host.storage_daemon import StorageDaemon, storage_daemon
+from unxen.journal.place import has_journal
 from unxen.journal.records import OPEN_STATES, Entry, EntryState
-from unxen.journal.store import Journal, has_journal, open_journal
+from unxen.journal.store import Journal, open_journal
 from unxen.model.disk import Disk, ImageChain
 from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat

@@ -77,7 +77,7 @@ class Pipeline:
 
     def run(self, target: Sequence[str], delivery: Delivery, dry_run: bool) -> Result:
         """From the plan to the committed disks; with `dry_run` to the verified overlays."""
-        purge(self.journal, self.settings.undo_days)
+        purge(self.journal, self.settings.undo_days, self.settings.undo_bytes)
         disks = self._disks_to_change()
         self._check_room(disks)
         plan = self.judgement.plan

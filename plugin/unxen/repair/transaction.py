@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from unxen.errors import Refused
+from unxen.errors import Refused, refused
 from unxen.host.files import remove, sync_directory, sync_file
 from unxen.host.nbd_client import Range
 from unxen.host.signals import uninterrupted
 from unxen.host.storage_daemon import BASE
-from unxen.journal.records import DiskRow, EntryKind, EntryState, RangeRole, RangeRow
+from unxen.journal.records import DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.store import Journal
 from unxen.model.ids import DiskNumber
 from unxen.model.reason import ReasonKind
@@ -45,13 +45,29 @@ class IllegalMove(Exception):
 class Transaction:
     """One entry of the journal on its way; `disks` are those that will be written."""
 
-    def __init__(self, journal: Journal, entry: int, state_dir: Path, disks: Sequence[HeldDisk]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        entry: int,
+        state_dir: Path,
+        disks: Sequence[HeldDisk],
+        rows: Sequence[DiskRow] = (),
+    ) -> None:
         self._journal = journal
         self._state_dir = state_dir
         self._disks = disks
+        self._disk_rows = tuple(rows)
         self._rows: tuple[RangeRow, ...] = ()
         self.entry = entry
         self.state = EntryState.PLANNED
+
+    @classmethod
+    def resumed(cls, journal: Journal, entry: Entry, state_dir: Path, disks: Sequence[HeldDisk]) -> "Transaction":
+        """An entry that another process left, as far as it came."""
+        found = cls(journal, entry.id, state_dir, disks, entry.disks)
+        found._rows = entry.ranges
+        found.state = entry.state
+        return found
 
     def stage(self) -> None:
         """An empty overlay above every disk, writable at the unnamed export; the disk itself is read at `before`."""
@@ -92,13 +108,29 @@ class Transaction:
             each.daemon.unexport_all()
         with uninterrupted():
             self.move(EntryState.COMMITTING)
-            try:
-                commit([self._change(each) for each in self._disks])
-            except Refused as error:
-                if error.first.kind is ReasonKind.ROLLED_BACK:
-                    self._clean_up(EntryState.ROLLED_BACK)
-                raise
-            self._clean_up(EntryState.COMMITTED)
+            self.commit_overlays()
+
+    def commit_overlays(self) -> None:
+        """The second half of `commit`, which a recovery takes up again after a crash: overlays are open, state is COMMITTING."""
+        try:
+            commit([self._change(each) for each in self._disks])
+        except Refused as error:
+            if error.first.kind is ReasonKind.ROLLED_BACK:
+                self._ended(EntryState.ROLLED_BACK)
+            raise
+        self._ended(EntryState.COMMITTED)
+
+    def _ended(self, state: EntryState) -> None:
+        """What was done to the disks is done; a journal that cannot be told leaves it to a recovery to tell."""
+        try:
+            self._clean_up(state)
+        except (Refused, OSError) as error:
+            if self.state is EntryState.COMMITTING:
+                cause = error.first.detail("cause") if isinstance(error, Refused) else error.strerror
+                path = self._disks[0].disk.path
+                raise refused(ReasonKind.COMMIT_UNFINISHED, path, entry=self.entry, cause=cause) from error
+            # What is left lying is taken away by the next recovery.
+            LOG.debug("working files stay", exc_info=True)
 
     def forget_undo_data(self) -> None:
         """There will be no way back from this one."""
@@ -107,8 +139,11 @@ class Transaction:
             self._journal.set_files(self.entry, each.disk.number, undo="")
 
     def _change(self, held: HeldDisk) -> Change:
-        rows = [each for each in self._rows if each.disk == held.disk.number and each.role is RangeRole.WRITTEN]
-        return Change(held, tuple(rows), place_of(self._state_dir, self.entry, held.disk.number))
+        number = held.disk.number
+        rows = [each for each in self._rows if each.disk == number and each.role is RangeRole.WRITTEN]
+        (row,) = (each for each in self._disk_rows if each.number == number)
+        place = place_of(self._state_dir, self.entry, number)
+        return Change(held, tuple(rows), place, row.file_size, row.final_size)
 
     def _clean_up(self, after: EntryState) -> None:
         """The overlays go only after the state is durable; old bytes of what did not happen go too."""
@@ -150,14 +185,15 @@ def begin(
     plan_id: str = "",
     plan: str = "",
     undoes: int | None = None,
+    final_sizes: Mapping[DiskNumber, int] | None = None,
 ) -> Transaction:
-    """A new entry, durable, with nothing done yet."""
-    rows = [_row(each) for each in disks]
+    """A new entry, durable, with nothing done yet. `final_sizes`: lengths that raw files are cut to at the end."""
+    rows = [_row(each, (final_sizes or {}).get(each.disk.number)) for each in disks]
     entry = journal.begin(kind, target, plan_id, plan, rows, undoes)
-    return Transaction(journal, entry, state_dir, disks)
+    return Transaction(journal, entry, state_dir, disks, rows)
 
 
-def _row(held: HeldDisk) -> DiskRow:
+def _row(held: HeldDisk, final_size: int | None) -> DiskRow:
     return DiskRow(
         number=held.disk.number,
         key=held.key,
@@ -166,6 +202,7 @@ def _row(held: HeldDisk) -> DiskRow:
         size=held.chain.virtual_size,
         file_size=held.file_size,
         work=str(held.daemon.directory),
+        final_size=final_size,
     )
 
 

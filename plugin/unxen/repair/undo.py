@@ -14,7 +14,6 @@ from unxen.host.files import remove
 from unxen.journal.records import DONE_STATES, DiskRow, Entry, EntryKind, RangeRole, RangeRow
 from unxen.journal.store import Journal
 from unxen.model.reason import ReasonKind
-from unxen.repair.commit import cut_to_length
 from unxen.repair.holding import HeldDisk
 from unxen.repair.transaction import begin
 from unxen.repair.undo_data import all_as, disk_is, write_back
@@ -91,6 +90,7 @@ def take_back(journal: Journal, state_dir: Path, found: Found, target: Sequence[
         target=target,
         plan_id=found.repair.plan_id,
         undoes=found.repair.id,
+        final_sizes={pair.held.disk.number: pair.row.file_size for pair in found.pairs},
     )
     with transaction:
         transaction.stage()
@@ -102,8 +102,6 @@ def take_back(journal: Journal, state_dir: Path, found: Found, target: Sequence[
         transaction.verified()
         transaction.keep_undo_data({})
         transaction.commit()
-    for pair in found.pairs:
-        cut_to_length(pair.held, pair.row.file_size)
     transaction.forget_undo_data()
     if found.same_files:
         _forget(journal, found.repair)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from unxen.errors import Refused
 from unxen.host.files import read_only_cause
-from unxen.host.locks import disk_key
+from unxen.journal.unfinished import unfinished_commits
 from unxen.model.disk import ImageChain
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
@@ -30,21 +30,5 @@ def _unwritable(chain: ImageChain) -> tuple[Reason, ...]:
 
 
 def unfinished(chains: Sequence[ImageChain], settings: Settings) -> tuple[Reason, ...]:
-    """The repairs of these disks that a crash left in the middle of their writing."""
-    if not settings.state_dir.is_dir():
-        return ()
-    # SQLite is loaded only where there is a journal at all: a look has to start quickly.
-    from unxen.journal.records import EntryState
-    from unxen.journal.store import has_journal, open_journal
-
-    if not has_journal(settings.state_dir):
-        return ()
-    keys = {disk_key(chain.disk.path): chain.disk.path for chain in chains}
-    with open_journal(settings.state_dir) as journal:
-        entries = journal.in_states((EntryState.COMMITTING,))
-    return tuple(
-        reason(ReasonKind.COMMIT_UNFINISHED, keys[disk.key], entry=entry.id)
-        for entry in entries
-        for disk in entry.disks
-        if disk.key in keys
-    )
+    """The repairs of these disks, or of what they are built on, that a crash left in the middle of their writing."""
+    return unfinished_commits(settings.state_dir, [layer.path for chain in chains for layer in chain.layers])

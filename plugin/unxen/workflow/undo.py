@@ -8,7 +8,8 @@ kept, Refused(WRITTEN_SINCE) when anybody wrote since; nothing has changed then.
 from contextlib import ExitStack
 
 from unxen.errors import refused
-from unxen.journal.store import has_journal, open_journal
+from unxen.journal.place import has_journal
+from unxen.journal.store import open_journal
 from unxen.model.guest import Guest
 from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
