@@ -49,6 +49,7 @@ delivery = "appliance"
 wait_seconds = 1.5
 repair_guests_that_ran_on_kvm = true
 undo_days = 7
+undo_bytes = 1000
 """
     )
     assert settings == Settings(
@@ -60,6 +61,7 @@ undo_days = 7
         wait_seconds=1.5,
         repair_guests_that_ran_on_kvm=True,
         undo_days=7,
+        undo_bytes=1000,
     )
 
 
