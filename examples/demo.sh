@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Shows the main job on a real NTFS disk: a Windows that Xen drivers have changed goes in, one that KVM can boot comes out.
-# Installs what is missing (as root, on Debian 12). Leaves nothing behind but that and .venv.
+# Installs what is missing (as root, on Debian 12). Leaves nothing behind but that and .venv. UNXEN names an unxen that is installed
+# already and is shown instead.
 set -eu
 cd "$(dirname "$0")/.."
-packaging/install-debian.sh run
+[ -n "${UNXEN:-}" ] || packaging/install-debian.sh run
+unxen=${UNXEN:-.venv/bin/unxen}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
@@ -12,7 +14,7 @@ export UNXEN_STATE_DIR="$work/state"
 disk="$work/windows.qcow2"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-show() { printf '\n$ unxen %s\n' "$*"; .venv/bin/unxen "$@"; }
+show() { printf '\n$ unxen %s\n' "$*"; "$unxen" "$@"; }
 expect() {
   want=$1; shift
   set +e; show "$@"; got=$?; set -e

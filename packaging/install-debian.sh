@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 for_running="qemu-utils qemu-system-common qemu-system-x86 python3-guestfs python3-hivex python3-libnbd python3-libfsntfs python3-tsk
   bubblewrap python3-venv python3-pip python3-setuptools python3-wheel util-linux ca-certificates"
 for_disks="ntfs-3g fdisk dosfstools mtools"
-for_tests="libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr"
+for_tests="shellcheck libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr"
 
 case "${1:-run}" in
   run) wanted="$for_running $for_disks" ;;
@@ -43,11 +43,14 @@ if [ -n "$missing" ]; then
   apt-get -qq -y --no-install-recommends install $missing >/dev/null
 fi
 
+newer() { [ -e "$1" ] && [ -n "$(find "$1" -newer "$2")" ]; }
+
 # System site packages, because guestfs, hivex and the readers of file systems are on no package index.
 [ -x .venv/bin/python ] || /usr/bin/python3 -m venv --system-site-packages .venv
-[ -x .venv/bin/unxen ] && [ .venv/bin/unxen -nt setup.cfg ] ||
+if ! newer .venv/bin/unxen setup.cfg; then
   .venv/bin/pip -q --disable-pip-version-check install --no-build-isolation --no-deps -e .
-if [ "${1:-run}" = test ] && ! [ .venv/.tests -nt tests/requirements.txt ]; then
+fi
+if [ "${1:-run}" = test ] && ! newer .venv/.tests tests/requirements.txt; then
   .venv/bin/pip -q --disable-pip-version-check install -r tests/requirements.txt
   touch .venv/.tests
 fi

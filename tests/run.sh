@@ -6,9 +6,10 @@ cd "$(dirname "$0")/.."
 packaging/install-debian.sh test
 [ "${1:-}" != --setup-only ] || exit 0
 
-.venv/bin/ruff check plugin tests examples
-.venv/bin/ruff format --check plugin tests examples
+.venv/bin/ruff check plugin tests examples packaging/make-man-pages
+.venv/bin/ruff format --check plugin tests examples packaging/make-man-pages
 .venv/bin/mypy
+grep -rlE '^#!/bin/(ba)?sh' .ci benchmarks examples hooks packaging tests 2>/dev/null | xargs shellcheck
 # An appliance must start where KVM opens and then fails, too; the program itself falls back in the same way.
 export LIBGUESTFS_BACKEND=direct
 # One worker a core, a file at a time: some files make one disk or one appliance for all their tests.

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from unxen.cli.config import example
 from unxen.cli.main import main
 from unxen.errors import Refused
 from unxen.host.config import ROOT_STATE, knowledge_rows, load_settings, origins
@@ -174,3 +175,10 @@ def test_wrong_configuration_is_told_by_the_verb_that_shows_it(tmp_path: Path, m
     monkeypatch.setenv("UNXEN_CONFIG", str(path))
     assert main(["config", "show"]) == 2
     assert "did you mean undo_days?" in capsys.readouterr().err
+
+
+def test_file_to_start_with_names_every_key_and_sets_none(golden, config) -> None:
+    golden(Path("../examples/unxen.toml"), example())
+    assert config(example()) == Settings(Path("/state"))
+    uncommented = "".join(f"{line[2:]}\n" for line in example().splitlines() if " = " in line)
+    assert set(tomllib.loads(uncommented)) == set(KEYS)

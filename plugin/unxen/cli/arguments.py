@@ -127,7 +127,9 @@ def _codes_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _config_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("show",), help="show: every setting and where its value comes from")
+    parser.add_argument(
+        "action", choices=("show", "example"), help="show: every setting and its source; example: a file to start with"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -146,7 +148,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         (_target_options, _choice_options, _repair_options, _wait_option, _output_options),
     ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
-    "config": ("show the configuration that holds here", (_config_options,)),
+    "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`unxen config show`: which settings hold on this host and where each comes from.
+"""`unxen config`: which settings hold on this host and where each comes from, and a file to start with.
 
 Reads the configuration, prints, touches nothing else. Refused(CONFIG_INVALID) when the file is wrong.
 """
@@ -12,12 +12,18 @@ from typing import Any
 
 from unxen.cli.call import Call
 from unxen.host.config import Origin, origins
+from unxen.host.config_keys import KEYS
 from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE
 
+EXAMPLE_HEAD = "# Configuration of unxen. Remove the # before a key to set it; unxen config show tells what holds.\n"
+
 
 def run(call: Call) -> int:
-    """Writes every setting as TOML with its source as a comment, or as one JSON document."""
+    """Writes every setting as TOML with its source as a comment, or as one JSON document; or the file to start with."""
+    if call.action == "example":
+        sys.stdout.write(example())
+        return DONE
     rows = origins()
     if call.json:
         document = {each.name: {"value": _plain(each.value), "source": each.place or "default", "line": each.line} for each in rows}
@@ -25,6 +31,12 @@ def run(call: Call) -> int:
     else:
         sys.stdout.write("".join(_line(each) for each in rows))
     return DONE
+
+
+def example() -> str:
+    """A configuration file in which everything is explained and nothing is set."""
+    rows = "".join(f"\n# {key.meaning}\n# {name} = {key.example}\n" for name, key in KEYS.items())
+    return f"{EXAMPLE_HEAD}{rows}"
 
 
 def _line(origin: Origin) -> str:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+.PHONY: help test demo disk deb check-deb clean
+
+help:
+	@echo "make test       install what is missing and run all tests"
+	@echo "make demo       show the main job on a disk made for it"
+	@echo "make disk       a disk to try unxen on: DISK=windows.qcow2 GENERATION=10 FAMILY=xcpng"
+	@echo "make deb        dist/unxen_VERSION_all.deb, checked by lintian"
+	@echo "make check-deb  install it, run the demo from it, remove and purge it (changes this machine's packages)"
+
+test:
+	tests/run.sh
+
+demo:
+	examples/demo.sh
+
+DISK = windows.qcow2
+GENERATION = 10
+FAMILY = xcpng
+disk:
+	packaging/install-debian.sh run
+	examples/make-disk $(DISK) --generation $(GENERATION) --family $(FAMILY)
+
+deb:
+	packaging/make-deb
+
+check-deb: deb
+	packaging/check-deb
+
+clean:
+	rm -rf dist build
