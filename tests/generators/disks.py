@@ -53,11 +53,13 @@ def mounted(volume: Path, *options: str) -> Iterator[Path]:
             run("umount", directory)
 
 
-def format_ntfs(volume: Path, size: int, *, cluster_size: int = 4096, start_sector: int = 0, heads: int = 255) -> None:
+def format_ntfs(
+    volume: Path, size: int, *, cluster_size: int = 4096, start_sector: int = 0, heads: int = 255, sector_size: int = SECTOR
+) -> None:
     """A new NTFS volume of `size` bytes as a plain file."""
     with volume.open("wb") as file:
         file.truncate(size)
-    run("mkntfs", "-q", "-F", "-Q", "-c", cluster_size, "-s", SECTOR, "-p", start_sector, "-H", heads, "-S", 63, volume)
+    run("mkntfs", "-q", "-F", "-Q", "-c", cluster_size, "-s", sector_size, "-p", start_sector, "-H", heads, "-S", 63, volume)
 
 
 def write_tree(top: Path, tree: WindowsTree) -> None:

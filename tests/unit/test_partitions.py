@@ -4,19 +4,15 @@
 import json
 import struct
 import subprocess
-import uuid
 import zlib
 from pathlib import Path
 
 import pytest
+from generators.tables import BASIC, ESP, MIB, gpt_disk, put, row, table
 from unxen.model.ids import DiskNumber
 from unxen.model.volume_facts import Content, Scheme
 from unxen.probe.device import Device, file_device
 from unxen.probe.partitions import BITLOCKER_TO_GO, content_of, read_partitions
-
-MIB = 1 << 20
-BASIC = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
-ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 
 
 def disk_of(data: bytes | bytearray) -> Device:
@@ -27,39 +23,8 @@ def read(data: bytes | bytearray):
     return read_partitions(disk_of(data), DiskNumber(1))
 
 
-def row(kind: int, first: int, count: int, status: int = 0) -> bytes:
-    return struct.pack("<B3xB3xII", status, kind, first, count)
-
-
-def table(*rows: bytes) -> bytes:
-    return bytes(446) + b"".join(rows).ljust(64, b"\0") + b"\x55\xaa"
-
-
 def boot_sector(name: bytes = b"NTFS    ") -> bytes:
     return (b"\xeb\x52\x90" + name).ljust(510, b"\0") + b"\x55\xaa"
-
-
-def put(data: bytearray, at: int, what: bytes) -> None:
-    data[at : at + len(what)] = what
-
-
-def gpt_disk(rows, sector: int = 512, size: int = 2 * MIB) -> bytearray:
-    """A disk with both copies of a GPT; rows are (slot, type, first sector, last sector)."""
-    data = bytearray(size)
-    put(data, 0, table(row(0xEE, 1, 0xFFFFFFFF)))
-    packed = bytearray(128 * 128)
-    for slot, kind, first, last in rows:
-        put(packed, 128 * slot, struct.pack("<16s16sQQ", uuid.UUID(kind).bytes_le, bytes(16), first, last))
-    last_sector = size // sector - 1
-    rows_sectors = len(packed) // sector
-    for own, other, rows_at in ((1, last_sector, 2), (last_sector, 1, last_sector - rows_sectors)):
-        usable = (2 + rows_sectors, last_sector - rows_sectors - 1)
-        numbers = (0x10000, 92, 0, 0, own, other, *usable, bytes(16), rows_at, 128, 128, zlib.crc32(packed))
-        header = struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", *numbers)
-        header = header[:16] + struct.pack("<I", zlib.crc32(header)) + header[20:]
-        put(data, own * sector, header)
-        put(data, rows_at * sector, packed)
-    return data
 
 
 def test_primary_partitions_keep_their_slots_and_the_active_flag():

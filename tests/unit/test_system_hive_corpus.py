@@ -92,6 +92,8 @@ def test_a_real_hive_is_read_as_it_stands(corpus, name):
     assert sum(each.overrides is not None for each in services) == overridden
     assert windows_facts(data, None, None, Architecture.UNKNOWN).version == version
     assert (facts.unread, facts.setup_in_progress) == ((), False)
+    usual = () if "partial" in name else ("autocheck autochk *",)
+    assert {tuple(filter(None, each.boot_execute)) for each in facts.control_sets} == {usual}
     assert decode(SystemFacts, encode(facts)) == facts
 
 

@@ -91,6 +91,14 @@ def _choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bus", type=_bus, metavar="BUS", help=f"bus to judge and repair for: {', '.join(BUS_NAMES)}")
 
 
+def _state_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-unclean-volume",
+        action="store_true",
+        help="go on when NTFS is dirty or its journal unclean, if the hive surely lies where it seems to; written in place only",
+    )
+
+
 def _output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document per guest, on failure too")
     parser.add_argument("--quiet", action="store_true", help="the verdict only")
@@ -137,15 +145,15 @@ _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
         "tell whether Windows would reach its system disk, and if not why",
-        (_target_options, _choice_options, _output_options),
+        (_target_options, _choice_options, _state_options, _output_options),
     ),
     "plan": (
         "show every registry change that repair would make",
-        (_target_options, _choice_options, _plan_options, _output_options),
+        (_target_options, _choice_options, _state_options, _plan_options, _output_options),
     ),
     "repair": (
         "make Windows bootable: edit, verify, commit",
-        (_target_options, _choice_options, _repair_options, _wait_option, _output_options),
+        (_target_options, _choice_options, _state_options, _repair_options, _wait_option, _output_options),
     ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),

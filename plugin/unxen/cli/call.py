@@ -19,6 +19,7 @@ class Call:
     formats: tuple[str, ...] = ()
     installation: InstallationId | None = None
     bus: Bus | None = None
+    accept_unclean_volume: bool = False
     each: bool = False
     jobs: int = 1
     json: bool = False

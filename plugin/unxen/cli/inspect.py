@@ -13,6 +13,13 @@ def run(job: Job) -> tuple[Outcome, None]:
     """The look at one guest."""
     call = job.asked.call
     outcome = inspect(
-        job.guest, job.settings, job.knowledge, bus=call.bus, installation=call.installation, listener=job.listener, verb=call.verb
+        job.guest,
+        job.settings,
+        job.knowledge,
+        bus=call.bus,
+        installation=call.installation,
+        listener=job.listener,
+        verb=call.verb,
+        accept_unclean_volume=call.accept_unclean_volume,
     )
     return outcome, None

@@ -20,6 +20,7 @@ def run(job: Job) -> tuple[Outcome, None]:
         installation=call.installation,
         delivery=call.delivery or job.settings.delivery,
         dry_run=call.dry_run,
+        accept_unclean_volume=call.accept_unclean_volume,
         listener=job.listener,
     )
     return outcome, None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unxen.model.ids import DiskNumber, GuestPath, InstallationId, PartitionNumber
 from unxen.model.reason import Reason
 from unxen.model.registry_facts import HiveFacts, SystemFacts, WindowsFacts
-from unxen.model.volume_facts import DiskFacts, FileRecord
+from unxen.model.volume_facts import DiskFacts, FileRecord, Footing, Sign
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Installation:
 
     `hive`, `windows` and `system` are None when the hive could not be read; `troubles` says why, and holds every state that
     makes this installation unfit for a repair (dirty hive, hibernation, unclean volume, file that cannot be edited).
-    `hive_path` is spelled as the directory entries are.
+    `hive_path` is spelled as the directory entries are. `signs` are files that tell of work which Windows has not finished;
+    `footing` is looked at only where the volume was not left clean.
     """
 
     id: InstallationId
@@ -31,6 +32,8 @@ class Installation:
     windows: WindowsFacts | None
     system: SystemFacts | None
     troubles: tuple[Reason, ...]
+    signs: tuple[Sign, ...] = ()
+    footing: Footing | None = None
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class ReasonKind(Enum):
     DANGLING_FILTER = "dangling-filter"
     THIRD_PARTY_DRIVER = "third-party-driver"
     WINDOWS_UNSUPPORTED = "windows-unsupported"
+    UPGRADE_IN_FLIGHT = "upgrade-in-flight"
 
     TOOL_MISSING = "tool-missing"
     TOOL_FAILED = "tool-failed"

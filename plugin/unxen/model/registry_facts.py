@@ -135,7 +135,7 @@ class Leftover:
 
 @dataclass(frozen=True)
 class ControlSetFacts:
-    """One ControlSetNNN as it stands."""
+    """One ControlSetNNN as it stands. `boot_execute`: the programs that run before Windows does."""
 
     number: ControlSetNumber
     services: tuple[ServiceFact, ...]
@@ -145,6 +145,7 @@ class ControlSetFacts:
     critical_devices_seen: bool
     restrictions: tuple[str, ...]
     leftovers: tuple[Leftover, ...]
+    boot_execute: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ class JournalState(Enum):
     UNREADABLE = "unreadable"
 
 
+HARMLESS_JOURNALS = (JournalState.CLEAN, JournalState.EMPTY)
+"""Nothing is left to do for whoever mounts the volume next."""
+
+
 class Hibernation(Enum):
     r"""What the first bytes of \hiberfil.sys say."""
 
@@ -64,6 +68,35 @@ class Hibernation(Enum):
     HIBERNATED = "hibernated"
     INTERRUPTED = "interrupted"
     UNREADABLE = "unreadable"
+
+
+class PendingWork(Enum):
+    """What an unclean journal would still do when Windows mounts the volume, as far as it concerns one file."""
+
+    ELSEWHERE = "elsewhere"
+    HERE = "here"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Footing:
+    """How surely a hive's clusters are its own on a volume that Windows has not let go of.
+
+    `bins_whole`: every bin read through the runs is one of a hive, at its place. `clusters_in_use`: $Bitmap has them all.
+    """
+
+    bins_whole: bool
+    clusters_in_use: bool
+    pending: PendingWork
+
+
+class Sign(Enum):
+    """A file beside a Windows that tells what it has begun and not finished, or that its hive has a second copy."""
+
+    SERVICING_PENDING = "servicing-pending"
+    UPGRADE_BEGUN = "upgrade-begun"
+    UPGRADE_READY = "upgrade-ready"
+    SECOND_HIVE = "second-hive"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from unxen.plan.examined import Examined, examine
 from unxen.plan.old_disks import old_disk_notes
 from unxen.plan.plan_id import make_plan
 from unxen.plan.refusals import impossible, no_such_installation, not_to_be_changed, nothing_found, unfit, unsupported
+from unxen.plan.states import sector_notes, with_ways_out
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class _Question:
     bus: Bus | None
     preference: tuple[Bus, ...]
     repair_kvm_guests: bool
+    accept_unclean_volume: bool
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ def judge(
     installation: InstallationId | None = None,
     preference: tuple[Bus, ...] = DEFAULT_PREFERENCE,
     repair_kvm_guests: bool = False,
+    accept_unclean_volume: bool = False,
 ) -> Judgement:
     """What these facts mean for this machine; `bus` asks for one, `installation` leaves the others out."""
-    question = _Question(facts, machine, knowledge, bus, preference, repair_kvm_guests)
+    question = _Question(facts, machine, knowledge, bus, preference, repair_kvm_guests, accept_unclean_volume)
     if not facts.installations:
         return _without_windows(question, nothing_found(facts))
     chosen = [each for each in facts.installations if installation in (None, each.id)]
@@ -74,7 +77,7 @@ def _without_windows(question: _Question, reasons: tuple[Reason, ...]) -> Judgem
 
 def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
     found = [(each, examine(question.facts, each, question.machine, question.knowledge)) for each in chosen]
-    fit = [examined for each, examined in found if examined and not unfit(each)]
+    fit = [examined for each, examined in found if examined and not _unfit(question, each)]
     concerned = fit if _anything(question, fit) else []
     judged, possible = _bus(question, concerned, fit)
     answers = [_answer(question, each, examined, judged, concerned, possible=possible) for each, examined in found]
@@ -116,13 +119,17 @@ def _answer(
     possible: bool,
 ) -> _Answer:
     """One installation's verdict for the bus of the whole guest."""
-    reasons = unfit(installation)
+    reasons = _unfit(question, installation)
     if examined is None or reasons:
-        return _made(installation, examined, Verdict.REFUSED, bus, reasons, ())
+        return _made(installation, examined, Verdict.REFUSED, bus, with_ways_out(reasons, examined), ())
     if any(each is examined for each in concerned):
         return _judged(question, examined, bus, possible=possible)
     told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus))
     return _made(installation, examined, Verdict.HEALTHY, bus, (), told)
+
+
+def _unfit(question: _Question, installation: Installation) -> tuple[Reason, ...]:
+    return unfit(installation, accept_unclean_volume=question.accept_unclean_volume)
 
 
 def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool) -> _Answer:
@@ -130,7 +137,7 @@ def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool
     installation = examined.installation
     reasons = _refusal(question, examined, bus, possible=possible)
     about = article_notes(examined, bus, refused=bool(reasons))
-    told = (*notes.left_alone(examined), *about, *old_disk_notes(question.facts, examined))
+    told = (*notes.left_alone(examined), *about, *old_disk_notes(question.facts, examined), *sector_notes(question.facts, examined))
     if reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
     edits = examined.edits(bus)

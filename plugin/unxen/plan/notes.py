@@ -4,11 +4,13 @@
 Touches nothing. Each function is one kind of note; the order in which they stand is the order in which they are told.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind
 from unxen.model.registry_facts import FilterScope, FilterSide
+from unxen.model.volume_facts import Sign
 from unxen.plan.bound_driver import OWN_PACKAGE
 from unxen.plan.examined import Examined
 from unxen.plan.filter_lists import Form, form, names
@@ -18,6 +20,14 @@ from unxen.plan.view import View
 from unxen.plan.xen import dual_use, looks_like_xen, xen_service
 
 MOST_NAMED = 5
+NOTES = {
+    Sign.SERVICING_PENDING: NoteKind.SERVICING_PENDING,
+    Sign.UPGRADE_BEGUN: NoteKind.UPGRADE_BEGUN,
+    Sign.UPGRADE_READY: NoteKind.UPGRADE_READY,
+    Sign.SECOND_HIVE: NoteKind.SECOND_HIVE,
+}
+# What every Windows runs; with drives that chkntfs has excluded and another time to wait it still checks only what is dirty.
+USUAL_CHECK = re.compile(r"autocheck autochk( /[kt]:\S+)*( \*)?", re.IGNORECASE)
 CONTROLLER_FILTERS, DISK = "controller-filters", "disk"
 
 
@@ -126,6 +136,25 @@ def _setup(examined: Examined) -> Iterator[Note]:
         yield Note(NoteKind.SETUP_IN_PROGRESS)
 
 
+def _signs(examined: Examined) -> Iterator[Note]:
+    """Work that Windows has begun; a new Windows that is laid out says all that its directory says."""
+    found = examined.installation.signs
+    ready = Sign.UPGRADE_READY in found
+    yield from (Note(NOTES[sign]) for sign in found if not (ready and sign is Sign.UPGRADE_BEGUN))
+
+
+def _chkdsk(examined: Examined) -> Iterator[Note]:
+    queued = [each for each in examined.deciding.control_set.boot_execute if each and not USUAL_CHECK.fullmatch(each)]
+    if queued:
+        yield Note(NoteKind.CHKDSK_QUEUED, ", ".join(queued[:MOST_NAMED]))
+
+
+def _footing(examined: Examined) -> Iterator[Note]:
+    """Told of every Windows on a volume that is not clean: a look may be asked to accept that."""
+    if footing := examined.installation.footing:
+        yield Note(NoteKind.UNCLEAN_VOLUME, details=(("pending", footing.pending.value),))
+
+
 def _restrictions(examined: Examined) -> Iterator[Note]:
     if found := examined.deciding.control_set.restrictions:
         yield Note(NoteKind.RESTRICTIONS, ", ".join(found[:MOST_NAMED]))
@@ -150,6 +179,9 @@ KINDS: tuple[Callable[[Examined], Iterator[Note]], ...] = (
     _third_party,
     _damaged_classes,
     _setup,
+    _signs,
+    _chkdsk,
+    _footing,
     _restrictions,
     _unread,
 )

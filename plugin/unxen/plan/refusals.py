@@ -14,6 +14,7 @@ from unxen.model.volume_facts import Content
 from unxen.plan.examined import Examined
 from unxen.plan.names import fold
 from unxen.plan.prospect import Prospect
+from unxen.plan.states import troubles, upgrade_in_flight
 
 # NT 4 has no plug and play. Of Windows 2000 no hive was at hand to learn from: what is only thought is not written to disks.
 OLDEST: NtVersion = (5, 1, 0)
@@ -44,15 +45,17 @@ def no_such_installation(wanted: InstallationId, facts: GuestFacts) -> tuple[Rea
     return (reason(ReasonKind.NO_SUCH_INSTALLATION, wanted, found=found),)
 
 
-def unfit(installation: Installation) -> tuple[Reason, ...]:
+def unfit(installation: Installation, *, accept_unclean_volume: bool = False) -> tuple[Reason, ...]:
     """What forbids to judge or repair an installation whatever its drivers are."""
-    if installation.troubles:
-        return installation.troubles
+    if found := troubles(installation, accept_unclean_volume=accept_unclean_volume):
+        return found
     system, windows = installation.system, installation.windows
     if system is None or windows is None or not system.control_sets:
         return (reason(ReasonKind.HIVE_DAMAGED, installation.id, problem="no control set"),)
     if windows.version[0] and windows.version < OLDEST:
         return (unsupported(windows),)
+    if found := upgrade_in_flight(installation):
+        return found
     return _unread(installation.id, system)
 
 

@@ -21,6 +21,7 @@ from unxen.registry.hive import Key, Value
 NAME = re.compile(r"controlset([0-9]{3})", re.IGNORECASE | re.ASCII)
 # Ten were never seen; a thousand in a forged hive would each be read.
 MOST_SETS = 32
+SESSION_MANAGER = r"Control\Session Manager"
 RESTRICTIONS = r"Policies\Microsoft\Windows\DeviceInstall\Restrictions"
 
 
@@ -57,6 +58,7 @@ class ControlSetReader:
             critical_devices_seen=critical is not None,
             restrictions=tuple(self._restrictions(key)),
             leftovers=tuple(self._leftovers(key)),
+            boot_execute=reading.strings(reading.values(reading.subkey(key, SESSION_MANAGER)).get("BOOTEXECUTE")),
         )
 
     def _leftovers(self, key: Key) -> Iterator[Leftover]:

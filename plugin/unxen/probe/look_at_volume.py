@@ -12,7 +12,7 @@ from unxen.model.facts import Installation
 from unxen.model.ids import InstallationId, Missing
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.registry_facts import SystemFacts, WindowsFacts
-from unxen.model.volume_facts import BootFile, Hibernation, JournalState, Partition, Volume
+from unxen.model.volume_facts import HARMLESS_JOURNALS, BootFile, Footing, Hibernation, Partition, Volume
 from unxen.probe.boot_files import read_boot_files
 from unxen.probe.device import Readable
 from unxen.probe.file_seen import SeenFiles
@@ -21,13 +21,13 @@ from unxen.probe.installations import Found, find_installations
 from unxen.probe.kernel_version import read_kernel
 from unxen.probe.malformed import VOLUME_ERRORS
 from unxen.probe.ntfs import NtfsVolume
+from unxen.probe.signs import read_signs
 from unxen.probe.volume_state import read_dirty, read_hibernation, read_journal
 from unxen.probe.wanted import Wanted
 from unxen.registry.hive import Unreadable
 
 # SOFTWARE is read for the product's name only where the kernel tells no version, and only while it costs next to nothing.
 LARGEST_SOFTWARE = 4 << 20
-HARMLESS_JOURNALS = (JournalState.CLEAN, JournalState.EMPTY)
 HARMLESS_HIBERNATION = (Hibernation.ABSENT, Hibernation.UNUSED, Hibernation.RESUMED)
 
 
@@ -88,8 +88,20 @@ def _installation(
         windows=None,
         system=None,
         troubles=hive.troubles + volume_troubles(volume, identity),
+        signs=read_signs(seen, found),
+        footing=_footing(ntfs, hive, volume),
     )
     return _with_registry(ntfs, found, hive, seen, seen_as, wanted), hive.data
+
+
+def _footing(ntfs: NtfsVolume, hive: HiveFile, volume: Volume) -> Footing | None:
+    """Looked at only where it matters: a clean volume is not asked."""
+    clean = volume.dirty is False and volume.journal in HARMLESS_JOURNALS
+    if clean or hive.record is None or hive.data is None:
+        return None
+    from unxen.probe.footing import read_footing  # lazily: most volumes are clean
+
+    return read_footing(ntfs, hive.record, hive.data)
 
 
 def _with_registry(

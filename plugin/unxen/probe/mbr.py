@@ -48,12 +48,12 @@ def is_protective(sector: bytes) -> bool:
     return any(entry.type == PROTECTIVE for entry in _entries(sector))
 
 
-def rows(disk: Readable, sector: bytes) -> list[Row]:
-    """Every partition of the table in `sector`: primary ones, then logical ones."""
+def rows(disk: Readable, sector: bytes, unit: int = SECTOR) -> list[Row]:
+    """Every partition of the table in `sector`: primary ones, then logical ones; it counts in units of so many bytes."""
     used = [(number, entry) for number, entry in enumerate(_entries(sector), 1) if entry.type and entry.count]
-    found = [_row(number, entry, 0) for number, entry in used]
-    logical = [each for _, entry in used if entry.type in EXTENDED for each in _logical(disk, entry)]
-    return found + [_row(number, entry, base) for number, (entry, base) in enumerate(logical[:MOST_LOGICAL], 5)]
+    found = [_row(number, entry, 0, unit) for number, entry in used]
+    logical = [each for _, entry in used if entry.type in EXTENDED for each in _logical(disk, entry, unit)]
+    return found + [_row(number, entry, base, unit) for number, (entry, base) in enumerate(logical[:MOST_LOGICAL], 5)]
 
 
 def _entries(sector: bytes) -> list[_Entry]:
@@ -61,17 +61,17 @@ def _entries(sector: bytes) -> list[_Entry]:
     return [_Entry(*each) for each in packed]
 
 
-def _row(number: int, entry: _Entry, base: int) -> Row:
-    start, active = (base + entry.first) * SECTOR, entry.status == 0x80
-    return Row(number, f"{entry.type:02x}", start, entry.count * SECTOR, active)
+def _row(number: int, entry: _Entry, base: int, unit: int) -> Row:
+    start, active = (base + entry.first) * unit, entry.status == 0x80
+    return Row(number, f"{entry.type:02x}", start, entry.count * unit, active)
 
 
-def _logical(disk: Readable, extended: _Entry) -> Iterator[tuple[_Entry, int]]:
+def _logical(disk: Readable, extended: _Entry, unit: int) -> Iterator[tuple[_Entry, int]]:
     """(entry, the sector that its first sector counts from) along the chain of one extended partition."""
     at, seen = extended.first, set[int]()
     while at not in seen and len(seen) < MOST_TABLES:
         seen.add(at)
-        sector = disk.read_through(at * SECTOR, SECTOR)
+        sector = disk.read_through(at * unit, SECTOR)
         if sector[510:512] != b"\x55\xaa":
             return
         entries = _entries(sector)

@@ -12,7 +12,8 @@ from unxen.model.volume_facts import Content, Partition, Scheme
 from unxen.probe import gpt, mbr
 from unxen.probe.device import Readable
 
-SECTOR = 512
+SECTOR, LARGE_SECTOR = 512, 4096
+KNOWN = (Content.NTFS, Content.FAT, Content.BITLOCKER, Content.LDM, Content.STORAGE_SPACE)
 # What the type alone says; the sectors of such partitions say nothing more. Sources: Microsoft, PARTITION_INFORMATION_GPT;
 # libldm src/ldm.c; types 0x42 and 0xE7 as Windows writes them on MBR disks.
 BY_TYPE = {
@@ -40,7 +41,24 @@ def read_partitions(disk: Readable, number: DiskNumber) -> tuple[Scheme, tuple[P
         whole = Partition(number, PartitionNumber(0), "", Offset(0), disk.size, active=False, content=bare)
         return Scheme.NONE, (whole,)
     scheme, rows = _read_table(disk, sector)
-    return scheme, tuple(_partition(disk, number, row) for row in rows)
+    found = tuple(_partition(disk, number, row) for row in rows)
+    if scheme is Scheme.MBR and not any(each.content in KNOWN for each in found):
+        return scheme, _of_large_sectors(disk, number, sector) or found
+    return scheme, found
+
+
+def _of_large_sectors(disk: Readable, number: DiskNumber, sector: bytes) -> tuple[Partition, ...]:
+    """The partitions as a disk with sectors of 4096 bytes counts them, if an NTFS volume there says that it had such; else none."""
+    try:
+        rows = mbr.rows(disk, sector, LARGE_SECTOR)
+    except OSError:
+        return ()
+    found = tuple(_partition(disk, number, row) for row in rows)
+    return found if any(each.content is Content.NTFS and _sector_size(disk, each) == LARGE_SECTOR for each in found) else ()
+
+
+def _sector_size(disk: Readable, partition: Partition) -> int:
+    return int.from_bytes(disk.read_through(partition.start, SECTOR)[11:13], "little")
 
 
 def content_of(sector: bytes) -> Content:

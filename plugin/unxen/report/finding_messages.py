@@ -53,6 +53,7 @@ CAUSE_WORDS: dict[str, str] = {
     "no-record": "its file record is not known",
     "attribute-list": "its file record goes on elsewhere",
     "growth": "it has grown",
+    "large-sectors": "the disk had sectors of 4096 bytes, which the appliance does not see",
     "outside-volume": "its clusters lie outside the volume",
     "resident": "stored inside its own file record",
     "incomplete": "spread over file records that cannot all be read",

@@ -14,6 +14,7 @@ from unxen.model.reason import Details, Reason
 from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
 from unxen.report.note_messages import NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
+from unxen.report.state_messages import OBSTACLE_WORDS, PENDING_WORDS
 from unxen.report.step_messages import RULE_TITLES, STEP_TITLES
 from unxen.report.template import fields_of, fill
 
@@ -60,6 +61,8 @@ _WORDS: dict[str, dict[str, str]] = {
     "cause": CAUSE_WORDS,
     "what": CAUSE_WORDS,
     "found": _FIRMWARE,
+    "obstacle": OBSTACLE_WORDS,
+    "pending": PENDING_WORDS,
     "link": {each.value: title for each, title in LINK_TITLES.items()},
 }
 
@@ -72,7 +75,7 @@ def tell_finding(finding: Finding) -> str:
 
 def tell_note(note: Note) -> str:
     """One thing that a person should know."""
-    return fill(NOTE_TEXTS[note.kind], fields_of(note.subject, note.details))
+    return fill(NOTE_TEXTS[note.kind], fields_of(note.subject, _in_words(note.details)))
 
 
 def tell_remark(remark: Remark) -> str:

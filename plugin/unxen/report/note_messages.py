@@ -24,6 +24,17 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.ARTICLE_SERVICE: "the how-to's service {subject}[, step {number}]: {state}",
     NoteKind.DUAL_USE_DRIVER: "the driver {subject} serves virtio as well as Xen, so it stays on",
     NoteKind.SETUP_IN_PROGRESS: "Windows setup or sysprep is not finished; the next start may change drivers again",
+    NoteKind.CHKDSK_QUEUED: "Windows will run a disk check or another program before it starts[: {subject}]",
+    NoteKind.SERVICING_PENDING: r"updates are half installed (\Windows\WinSxS\pending.xml); the next start goes on with them,"
+    " and a failure there looks like a disk that is not found",
+    NoteKind.UPGRADE_BEGUN: r"an upgrade of Windows has left its directory (\$WINDOWS.~BT); hives in there are never touched",
+    NoteKind.UPGRADE_READY: r"a new Windows is laid out in \$WINDOWS.~BT and may take the place of this one at the next start;"
+    " it was not looked at: let the upgrade finish, then run unxen inspect again",
+    NoteKind.SECOND_HIVE: "a second copy of the hive lies beside it (SYSTEM.ALT), which only Windows 2000 and older read;"
+    " it is left as it is",
+    NoteKind.LARGE_SECTORS: "its disk had sectors of {subject} bytes and is read only with such: give the virtual disk"
+    " logical_block_size={subject}",
+    NoteKind.UNCLEAN_VOLUME: "its volume was not left clean[; {pending}]",
     NoteKind.RESTRICTIONS: "a group policy restricts which devices Windows installs[: {subject}]; new ones may stay without driver",
     NoteKind.UNREAD_KEYS: "parts of the registry could not be read[ ({count})][: {subject}]",
     NoteKind.HEALTHY_ELSEWHERE: "it would start from {subject} as it is",

@@ -23,6 +23,11 @@ _CAUSE = "[{cause}]"
 _FULL_SHUTDOWN = (
     "Start it once more where it ran, shut it down completely (powercfg /h off, then shutdown /s /t 0), and copy the disk again."
 )
+_WAKE_HERE = (
+    "[ If that host is gone: keep a copy of the disk, start it here once on {wakes_on}, from which it would start as it is,"
+    " and shut it down completely in the same way; then run unxen again.]"
+)
+_ACCEPT = "Where that cannot be done: --accept-unclean-volume, which goes on if the hive surely lies where it seems to."
 
 REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.DEFECT: ReasonText(
@@ -177,17 +182,17 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.HIBERNATED: ReasonText(
         "Windows[ {subject}] is hibernated, or was shut down by fast startup",
         r"\hiberfil.sys[ on {volume}] holds a running Windows that overwrites every change when it wakes up[ ({state})].",
-        _FULL_SHUTDOWN,
+        _FULL_SHUTDOWN + _WAKE_HERE,
     ),
     ReasonKind.VOLUME_DIRTY: ReasonText(
         "the NTFS volume of {subject} is marked dirty: Windows will run chkdsk at its next start",
-        "[Volume {volume}][, state: {state}]",
-        "Start Windows where it ran, let chkdsk finish, shut it down completely, and copy the disk again.",
+        "[Volume {volume}][, state: {state}][. {obstacle}]",
+        f"Start Windows where it ran, let chkdsk finish, shut it down completely, and copy the disk again. {_ACCEPT}",
     ),
     ReasonKind.JOURNAL_UNCLEAN: ReasonText(
         "the NTFS volume of {subject} was not unmounted cleanly: its journal holds unfinished work",
-        "[Volume {volume}][, state of $LogFile: {state}]",
-        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN}",
+        "[Volume {volume}][, state of $LogFile: {state}][. {obstacle}]",
+        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN} {_ACCEPT}",
     ),
     ReasonKind.ENCRYPTED: ReasonText(
         "the partition {subject} is encrypted[ ({found})], so what is on it is not known",
@@ -233,6 +238,12 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "this Windows is not supported[: {subject}][, version {version}][, {architecture}]",
         "[{cause}]",
         "Supported are Windows XP and Server 2003 up to Windows 11 and Server 2025 on x86 and amd64.",
+    ),
+    ReasonKind.UPGRADE_IN_FLIGHT: ReasonText(
+        "an upgrade of this Windows is under way[: {subject}]",
+        r"Its setup is not finished and \$WINDOWS.~BT is there: setup may put another Windows, or the one before, in the place"
+        " of this one, with a hive that was not repaired.",
+        "Let the upgrade finish or roll back where the machine ran, shut it down completely, and copy the disk again.",
     ),
     ReasonKind.TOOL_MISSING: ReasonText(
         "the program {subject} is missing",

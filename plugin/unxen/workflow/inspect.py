@@ -40,6 +40,7 @@ def inspect(
     installation: InstallationId | None,
     listener: Listener,
     verb: str = "inspect",
+    accept_unclean_volume: bool = False,
 ) -> Outcome:
     """What is on the guest's disks and what it means."""
     watch = Stopwatch(listener)
@@ -54,6 +55,7 @@ def inspect(
             installation=installation,
             preference=settings.preference,
             repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
+            accept_unclean_volume=accept_unclean_volume,
         )
     return _outcome(verb, guest, settings, seen, judgement, watch)
 

@@ -34,6 +34,7 @@ def repair(
     delivery: Delivery,
     dry_run: bool,
     listener: Listener,
+    accept_unclean_volume: bool = False,
 ) -> Outcome:
     """Makes the guest start on the chosen bus; with `dry_run` everything but the commit."""
     watch = Stopwatch(listener)
@@ -52,6 +53,7 @@ def repair(
                 installation=installation,
                 preference=settings.preference,
                 repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
+                accept_unclean_volume=accept_unclean_volume,
             )
 
         with watch.step(Step.DECIDE):

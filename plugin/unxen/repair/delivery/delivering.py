@@ -14,9 +14,9 @@ from unxen.model.ids import DiskNumber
 from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
-from unxen.model.volume_facts import FileRecord, Volume
+from unxen.model.volume_facts import HARMLESS_JOURNALS, FileRecord, Volume
 from unxen.repair.delivery.appliance import ApplianceJob, deliver_by_appliance
-from unxen.repair.delivery.in_place import deliver_in_place, obstacle
+from unxen.repair.delivery.in_place import SECTOR, deliver_in_place, obstacle
 from unxen.repair.holding import HeldDisk
 from unxen.repair.verification import EditedHive
 
@@ -30,6 +30,11 @@ class Parcel:
     record: FileRecord
     volume: Volume
     held: HeldDisk
+
+    @property
+    def unclean(self) -> bool:
+        """Whether the volume was accepted though Windows has not let go of it: a driver that mounts it empties its journal."""
+        return self.volume.dirty is not False or self.volume.journal not in HARMLESS_JOURNALS
 
     @property
     def obstacle(self) -> str:
@@ -58,6 +63,8 @@ def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener) -> str
     if wanted is Delivery.IN_PLACE and blocked:
         raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, wanted.value, cause=blocked.obstacle)
     if wanted is Delivery.APPLIANCE or blocked:
+        _refuse_unclean(each, "growth" if blocked else "appliance")
+        _refuse_large_sectors(each)
         if wanted is Delivery.AUTO and blocked:
             listener(Remark("appliance-needed", (("cause", blocked.obstacle),)))
         deliver_by_appliance([_job(parcel) for parcel in each], listener)
@@ -66,6 +73,20 @@ def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener) -> str
         with parcel.held.daemon.client() as client:
             deliver_in_place(client, parcel.record, parcel.volume, parcel.hive.before, parcel.hive.after)
     return Delivery.IN_PLACE.value
+
+
+def _refuse_unclean(parcels: Sequence[Parcel], obstacle: str) -> None:
+    for parcel in parcels:
+        if parcel.unclean:
+            where = f"{parcel.volume.disk}:{parcel.volume.partition}"
+            kind = ReasonKind.JOURNAL_UNCLEAN if parcel.volume.dirty is False else ReasonKind.VOLUME_DIRTY
+            raise refused(kind, parcel.installation.id, volume=where, obstacle=obstacle)
+
+
+def _refuse_large_sectors(parcels: Sequence[Parcel]) -> None:
+    """An appliance sees the disk with sectors of 512 bytes, so it would not find the partitions of one that had larger ones."""
+    if any(parcel.volume.sector_size != SECTOR for parcel in parcels):
+        raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, Delivery.APPLIANCE.value, cause="large-sectors")
 
 
 def _job(parcel: Parcel) -> ApplianceJob:

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a disk was left, in words: what keeps an unclean volume from being accepted, and what its journal still has to do.
+
+Touches nothing.
+"""
+
+OBSTACLE_WORDS: dict[str, str] = {
+    "state": "It was not accepted: its state could not be read",
+    "unknown": "It was not accepted: the hive could not be read",
+    "bins": "It was not accepted: what is read where the hive should lie is not a whole hive",
+    "bitmap": "It was not accepted: the volume does not count the hive's clusters as used",
+    "pending": "It was not accepted: what the journal still has to do touches the hive's place",
+    "growth": "It can only be written in place, and the repaired hive needs more room",
+    "appliance": "It can only be written in place: another driver would empty the journal",
+}
+PENDING_WORDS: dict[str, str] = {
+    "elsewhere": "what its journal still has to do does not touch the hive's place",
+    "here": "what its journal still has to do touches the hive's place",
+    "unknown": "what its journal still has to do is not known",
+}
