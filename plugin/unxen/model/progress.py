@@ -22,6 +22,7 @@ class Step(Enum):
     UNDO_DATA = "undo-data"
     COMMIT = "commit"
     SWITCH = "switch"
+    COPY = "copy"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ class StepEnded:
 
 
 @dataclass(frozen=True)
+class Advanced:
+    """A long step has come so far: `done` of `total`, both in the step's own unit (bytes)."""
+
+    step: Step
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Remark:
     """Something worth saying on the way: `kind` is a key of the messages table."""
 
@@ -47,7 +57,7 @@ class Remark:
     details: tuple[tuple[str, str], ...] = ()
 
 
-Event = StepBegun | StepEnded | Remark
+Event = StepBegun | StepEnded | Advanced | Remark
 Listener = Callable[[Event], None]
 
 

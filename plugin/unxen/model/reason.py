@@ -18,6 +18,7 @@ class ReasonKind(Enum):
     CONFIG_INVALID = "config-invalid"
     KNOWLEDGE_INVALID = "knowledge-invalid"
     NO_WINDOWS = "no-windows"
+    PARAVIRTUAL_GUEST = "paravirtual-guest"
     NO_SUCH_INSTALLATION = "no-such-installation"
 
     DISK_MISSING = "disk-missing"
@@ -39,6 +40,9 @@ class ReasonKind(Enum):
     DIFFERENCING_VHD = "differencing-vhd"
     UNSUPPORTED_FEATURE = "unsupported-feature"
     NOT_WRITABLE_KIND = "not-writable-kind"
+    NOT_AN_EXPORT = "not-an-export"
+    EXPORT_DAMAGED = "export-damaged"
+    DEFINITION_INVALID = "definition-invalid"
     READ_ONLY = "read-only"
     BACKING_OF_OTHERS = "backing-of-others"
 
@@ -62,6 +66,7 @@ class ReasonKind(Enum):
     TOOL_MISSING = "tool-missing"
     TOOL_FAILED = "tool-failed"
     NO_SPACE = "no-space"
+    OUTPUT_EXISTS = "output-exists"
     APPLIANCE_FAILED = "appliance-failed"
     BUSY = "busy"
     DELIVERY_IMPOSSIBLE = "delivery-impossible"

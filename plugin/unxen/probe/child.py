@@ -19,6 +19,8 @@ OPERATIONS = {
     "edit": "unxen.probe.registry_answers:edit",
     "compare": "unxen.probe.registry_answers:compare",
     "audit": "unxen.probe.registry_answers:audit",
+    "xva-open": "unxen.platforms.xen.xva_box:open_export",
+    "xva-next": "unxen.platforms.xen.xva_box:next_blocks",
 }
 MOST_OPEN_FILES = 128
 

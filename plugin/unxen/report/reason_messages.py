@@ -63,6 +63,26 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "[{cause}]",
         "If it lies on another disk of this machine, give all of its disks in one call; check --format if the disk looks empty.",
     ),
+    ReasonKind.PARAVIRTUAL_GUEST: ReasonText(
+        "{subject} is a {guest_kind} guest, so it is no Windows",
+        "Windows runs on Xen only as an HVM guest, a whole machine with firmware; PV and PVH guests have none.",
+        "Nothing is to do with unxen. A Linux guest of this kind needs a boot loader and a kernel of its own on KVM.",
+    ),
+    ReasonKind.NOT_AN_EXPORT: ReasonText(
+        "{subject} is not an export of XenServer or XCP-ng",
+        _CAUSE,
+        "Give the .xva file that xe vm-export or XenCenter wrote, whole and as one file.",
+    ),
+    ReasonKind.EXPORT_DAMAGED: ReasonText(
+        "the export {subject} is damaged or cut off",
+        _CAUSE,
+        "Copy it again and compare its size with the original, or export the machine again. Nothing of it is used.",
+    ),
+    ReasonKind.DEFINITION_INVALID: ReasonText(
+        "the machine definition {subject} cannot be read[, line {line}][: {problem}]",
+        _CAUSE,
+        "Give the domain XML that virsh dumpxml prints, an xl or xm configuration file, or an .xva export[; {advice}].",
+    ),
     ReasonKind.NO_SUCH_INSTALLATION: ReasonText(
         "there is no installation {subject} on these disks",
         "[Found: {found}.]",
@@ -257,6 +277,11 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "there is not enough space in {subject}[: {needed} needed][, {free} free][, {found} free]",
         _CAUSE,
         "Make room there, or put unxen's working files elsewhere with UNXEN_STATE_DIR; the disk is unchanged.",
+    ),
+    ReasonKind.OUTPUT_EXISTS: ReasonText(
+        "{subject} is there already",
+        "unxen overwrites nothing.[ {cause}]",
+        "Give another place, or move away what is there.",
     ),
     ReasonKind.APPLIANCE_FAILED: ReasonText(
         "the guestfs appliance did not do its work[: {subject}]",

@@ -20,6 +20,7 @@ STEP_TITLES: dict[Step, str] = {
     Step.UNDO_DATA: "keep the old bytes for undo",
     Step.COMMIT: "write to the disk",
     Step.SWITCH: "switch the bus",
+    Step.COPY: "copy the disks",
 }
 
 ACTION_WORDS: dict[Action, str] = {
