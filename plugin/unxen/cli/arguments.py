@@ -141,6 +141,10 @@ def _config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
 _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
@@ -157,6 +161,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
+    "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }
 

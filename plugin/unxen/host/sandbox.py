@@ -163,6 +163,10 @@ class Box:
             raise self._broken(operation, "ended without an answer")
         return self._answer(operation, frame.document, frame.blobs)
 
+    def wait_until_ready(self) -> None:
+        """The box lives; Refused(TOOL_FAILED) or Refused(NO_PERMISSION) when none can be made here."""
+        self._await_ready(time.monotonic() + self._limits.answer_seconds)
+
     def _await_ready(self, deadline: float) -> None:
         """What comes before the first question is the host's doing, not a guest's."""
         if self._ready:

@@ -34,6 +34,12 @@ def unfinished_commits(state_dir: Path, paths: Sequence[str]) -> tuple[Reason, .
     return tuple(reason(ReasonKind.COMMIT_UNFINISHED, path, entry=entry) for entry, path in dict.fromkeys(found) if path)
 
 
+def every_unfinished_commit(state_dir: Path) -> tuple[Reason, ...]:
+    """All disks whose commit was begun and not ended, the newest first; Refused when that cannot be known."""
+    rows = _rows(state_dir / FILE) if has_journal(state_dir) else []
+    return tuple(reason(ReasonKind.COMMIT_UNFINISHED, path, entry=entry) for entry, _, path in rows)
+
+
 def _key(path: str) -> str:
     """The disk's name in the journal; empty for what is not there, which may still be known by its path."""
     try:

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`unxen doctor`: whether this host has all that a repair needs, and what to type where it has not.
+
+Prints; hands over to `workflow.doctor`, which changes nothing. The exit code is that of the first failed check.
+"""
+
+import json
+import sys
+from typing import Any
+
+from unxen.cli.call import Call
+from unxen.cli.terminal import style_for
+from unxen.host.config import load_settings
+from unxen.model.checkup import Check, CheckState
+from unxen.report.escape import visible
+from unxen.report.exit_codes import DONE, REASON_CODES
+from unxen.report.messages import tell_reason
+from unxen.report.text_doctor import check_lines
+from unxen.workflow.doctor import examine
+
+
+def run(call: Call) -> int:
+    """Shows each check as it is done."""
+    checks = []
+    style = style_for(sys.stdout)
+    for check in examine(load_settings()):
+        checks.append(check)
+        if not call.json:
+            sys.stdout.write("\n".join(check_lines(check, style)) + "\n")
+            sys.stdout.flush()
+    code = next((REASON_CODES[each.why.kind] for each in checks if each.state is CheckState.FAILED and each.why), DONE)
+    if call.json:
+        sys.stdout.write(json.dumps({"schema": 1, "exit_code": code, "checks": [_row(each) for each in checks]}, indent=2) + "\n")
+    return code
+
+
+def _row(check: Check) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": check.name, "state": check.state.value, "found": visible(check.found)}
+    if check.why is not None:
+        told = tell_reason(check.why)
+        row["reason"] = {"kind": check.why.kind.value, "what": told.what, "cause": told.cause, "remedy": told.remedy}
+    return row

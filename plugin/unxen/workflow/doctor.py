@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe of `doctor`: everything that a repair will need, tried before anybody's disk is at stake.
+
+Reads the host: programs, modules, the journal, free room; makes one box. Changes nothing. Raises
+nothing that a check can tell instead.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from unxen.errors import Refused
+from unxen.host.config import knowledge_rows
+from unxen.host.files import free_bytes
+from unxen.host.process import PACKAGES, find, run
+from unxen.host.sandbox import Box, box_mode, service_account
+from unxen.journal.unfinished import every_unfinished_commit
+from unxen.knowledge.loader import load_knowledge
+from unxen.model.checkup import Check, CheckState
+from unxen.model.reason import Reason, ReasonKind, reason
+from unxen.model.settings import Settings
+
+KVM = Path("/dev/kvm")
+LEAST_FREE_BYTES = 256 << 20
+"""Overlays and old bytes of one repair with a large hive, several times."""
+INTERPRETER = "/usr/bin/python3"
+# Module: (Debian package, what cannot be done without it; empty when nothing can).
+MODULES: dict[str, tuple[str, str]] = {
+    "nbd": ("python3-libnbd", ""),
+    "hivex": ("python3-hivex", ""),
+    "pyfsntfs": ("python3-libfsntfs", ""),
+    "pytsk3": ("python3-tsk", ""),
+    "guestfs": ("python3-guestfs", "delivery by an appliance"),
+    "libvirt": ("python3-libvirt", "guests of libvirt"),
+    "proxmoxer": ("python3-proxmoxer", "Proxmox VE from another host"),
+}
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Every check in its order, the one that cannot wait first."""
+    yield _unfinished(settings)
+    yield from (_program(name) for name in PACKAGES)
+    yield from _modules()
+    yield _knowledge(settings)
+    yield _box()
+    yield _room(settings)
+    yield _accelerator()
+
+
+def _unfinished(settings: Settings) -> Check:
+    def ask() -> str:
+        if found := every_unfinished_commit(settings.state_dir):
+            raise Refused(*found)
+        return "none"
+
+    return _told("unfinished commits", ask)
+
+
+def _program(name: str) -> Check:
+    return _told(name, lambda: _version(name))
+
+
+def _version(name: str) -> str:
+    """The first line of what a program says of its version; its path where it says nothing."""
+    path = find(name)
+    said = run([path, "--version"], timeout=10, good=range(256)).stdout.decode(errors="replace").strip()
+    return said.splitlines()[0] if said else path
+
+
+def _modules() -> Iterator[Check]:
+    """Asked of the distribution's interpreter, which runs the boxes and the appliance's helper."""
+    script = "import importlib.util as u, sys; print(*(int(u.find_spec(n) is not None) for n in sys.argv[1:]))"
+    found = run([INTERPRETER, "-I", "-c", script, *MODULES], timeout=30).stdout.split()
+    for (name, (package, use)), there in zip(MODULES.items(), found, strict=True):
+        if there == b"1":
+            yield Check(name, CheckState.FINE, package)
+        else:
+            why = reason(ReasonKind.TOOL_MISSING, name, tool=f"the Python module {name}", package=package)
+            yield Check(name, CheckState.ABSENT if use else CheckState.FAILED, use, why)
+
+
+def _knowledge(settings: Settings) -> Check:
+    def load() -> str:
+        rows = knowledge_rows(settings)
+        load_knowledge(rows)
+        return f"{len(rows)} files in {settings.knowledge_dir}"
+
+    return _told("knowledge", load)
+
+
+def _box() -> Check:
+    def make() -> str:
+        with Box.open() as box:
+            box.wait_until_ready()
+        return f"{box_mode().value}, the parser runs as uid {service_account().uid}"
+
+    return _told("box", make)
+
+
+def _room(settings: Settings) -> Check:
+    place = next(each for each in (settings.state_dir, *settings.state_dir.parents) if each.is_dir())
+    free = free_bytes(place)
+    found = f"{free >> 20} MiB free in {settings.state_dir}"
+    if not os.access(place, os.W_OK):
+        return _failed("state", reason(ReasonKind.NO_PERMISSION, str(settings.state_dir)))
+    if free < LEAST_FREE_BYTES:
+        return _failed("state", reason(ReasonKind.NO_SPACE, str(settings.state_dir), needed=LEAST_FREE_BYTES, free=free))
+    return Check("state", CheckState.FINE, found)
+
+
+def _accelerator() -> Check:
+    """Whether an appliance would be fast; that KVM opens does not show that it works."""
+    if os.access(KVM, os.R_OK | os.W_OK):
+        return Check("accelerator", CheckState.FINE, "kvm")
+    return Check("accelerator", CheckState.ABSENT, "tcg")
+
+
+def _told(name: str, look: Callable[[], str]) -> Check:
+    """A look that says what it found, or refuses."""
+    try:
+        return Check(name, CheckState.FINE, look())
+    except Refused as error:
+        return _failed(name, error.first)
+
+
+def _failed(name: str, why: Reason) -> Check:
+    return Check(name, CheckState.FAILED, why=why)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`doctor` finds what is missing on a host, tells the command that mends it, and changes nothing."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from unxen.cli.main import main
+from unxen.errors import refused
+from unxen.host.process import PACKAGES
+from unxen.journal.records import DiskRow, EntryKind, EntryState
+from unxen.journal.store import open_journal
+from unxen.model.checkup import Check, CheckState
+from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.reason import ReasonKind
+from unxen.model.settings import Settings
+from unxen.report.layout import Style
+from unxen.report.text_doctor import check_lines
+from unxen.workflow import doctor
+
+
+def checks(state_dir: Path) -> dict[str, Check]:
+    return {each.name: each for each in doctor.examine(Settings(state_dir))}
+
+
+def test_host_of_the_tests_has_everything_and_nothing_is_made(own_state: Path) -> None:
+    found = checks(own_state)
+    assert not [each for each in found.values() if each.state is CheckState.FAILED]
+    assert set(PACKAGES) | set(doctor.MODULES) < set(found)
+    assert not own_state.exists()
+
+
+def test_begun_commit_comes_first_and_decides_the_exit_code(own_state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_journal(own_state) as journal:
+        disk = DiskRow(DiskNumber(1), "key", "/images/win.raw", ImageFormat.RAW, 1, 1)
+        entry = journal.begin(EntryKind.REPAIR, ["/images/win.raw"], "", "", [disk])
+        for before, after in zip(list(EntryState)[:4], list(EntryState)[1:5], strict=True):
+            journal.move(entry, before, after)
+    assert main(["doctor", "--json"]) == 44
+    document = json.loads(capsys.readouterr().out)
+    first = document["checks"][0]
+    assert (first["name"], first["state"], first["reason"]["kind"]) == ("unfinished commits", "failed", "commit-unfinished")
+    assert "/images/win.raw" in first["reason"]["what"]
+
+
+def test_journal_that_cannot_be_read_is_not_called_fine(own_state: Path) -> None:
+    own_state.mkdir()
+    with sqlite3.connect(own_state / "journal.sqlite3") as connection:
+        connection.execute("pragma user_version = 1")
+    assert checks(own_state)["unfinished commits"].state is CheckState.FAILED
+
+
+def test_missing_program_is_told_with_its_package(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unxen.host.process.PATH", str(own_state))
+    found = checks(own_state)["qemu-nbd"]
+    assert found.state is CheckState.FAILED
+    assert any("apt install qemu-utils" in line for line in check_lines(found, Style(width=200)))
+
+
+def test_module_that_only_some_work_needs_is_no_failure(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"no_such_module": ("python3-some", "some work"), "neither_this": ("python3-all", "")}
+    monkeypatch.setattr(doctor, "MODULES", rows)
+    found = checks(own_state)
+    assert found["no_such_module"].state is CheckState.ABSENT
+    assert found["neither_this"].state is CheckState.FAILED
+    assert any("some work only" in line for line in check_lines(found["no_such_module"], Style(width=200)))
+
+
+def test_little_room_is_a_failure(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "free_bytes", lambda _: 1 << 20)
+    why = checks(own_state)["state"].why
+    assert why is not None
+    assert why.kind is ReasonKind.NO_SPACE
+
+
+def test_what_was_found_cannot_steer_a_terminal() -> None:
+    lines = check_lines(Check("\x1b[2J", CheckState.FINE, "a\x1b]0;b\x07"), Style())
+    assert "\x1b" not in "".join(lines)
+    hidden = refused(ReasonKind.TOOL_FAILED, "x", tool="x", cause="\x1b[31m").first
+    assert "\x1b" not in "".join(check_lines(Check("x", CheckState.FAILED, why=hidden), Style()))
