@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The door to one Proxmox node: what it keeps in files is read, what changes something is asked of `qm`, `pvesm` and Perl.
+
+A program's exit code alone decides whether it succeeded: Proxmox says harmless things on stderr, too. Nothing below /etc/pve is
+written here. Refused(PLATFORM_REFUSED) with Proxmox' own words when it says no, Refused(TOOL_MISSING) where this is no node.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from unxen.errors import Refused, refused
+from unxen.host.process import run
+from unxen.model.reason import ReasonKind
+from unxen.platforms.proxmox.config import parse
+from unxen.platforms.proxmox.update import Update
+
+LOG = logging.getLogger(__name__)
+# A lock of Proxmox is waited for 10 s, on some paths 60 s; an iSCSI login or an RBD mapping takes its time.
+SECONDS = 120.0
+# `activate_volumes` is the only door that makes any kind of volume appear; see docs/decisions/016-proxmox-door.md.
+_ACTIVATE = "PVE::Storage::activate_volumes(PVE::Storage::config(), [$ARGV[0]]);"
+# Of the words that Proxmox takes for a lock the one that says what is the case: this VM is not made yet. See the same decision.
+LOCK = "create"
+_VMID = re.compile(r"[1-9][0-9]{2,8}")
+_STORAGE_HEAD = re.compile(r"([a-z]+):\s*(\S+)\s*$")
+_LOCKED = re.compile(r"VM is locked \(([a-z-]+)\)")
+_BIGGEST_CONFIG = 1 << 20
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a node keeps its configurations, its locks, and the marks of running VMs."""
+
+    etc: Path = Path("/etc/pve")
+    locks: Path = Path("/var/lock/qemu-server")
+    run: Path = Path("/var/run/qemu-server")
+
+    def config(self, vmid: str) -> Path:
+        """The configuration of a VM of this node."""
+        return self.etc / "qemu-server" / f"{vmid}.conf"
+
+
+PLACES = Places()
+
+
+def is_vmid(text: str) -> bool:
+    """Whether this can be the number of a VM."""
+    return _VMID.fullmatch(text) is not None
+
+
+class LocalNode:
+    """The node that unxen runs on."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+
+    def config(self, vmid: str) -> bytes:
+        """The configuration of a VM as it stands in its file."""
+        path = self.places.config(vmid)
+        try:
+            with path.open("rb") as file:
+                return file.read(_BIGGEST_CONFIG)
+        except FileNotFoundError as error:
+            raise self._no_such_vm(vmid) from error
+        except OSError as error:
+            raise refused(ReasonKind.NO_PERMISSION, str(path), cause=error.strerror) from error
+
+    def is_running(self, vmid: str) -> bool:
+        """Whether the VM has a process, paused ones included: a pid file whose process lives and names that very file."""
+        pid_file = self.places.run / f"{vmid}.pid"
+        with suppress(OSError, ValueError):
+            command = Path(f"/proc/{int(pid_file.read_text())}/cmdline").read_bytes()
+            # Proxmox writes the path through either name of the same directory.
+            return os.fsencode(f"qemu-server/{vmid}.pid") in command
+        return False
+
+    def storage_type(self, storage: str, /) -> str:
+        """The type of a storage as /etc/pve/storage.cfg has it."""
+        with suppress(OSError):
+            for line in (self.places.etc / "storage.cfg").read_text(encoding="utf-8").splitlines():
+                found = _STORAGE_HEAD.match(line)
+                if found and found[2] == storage:
+                    return found[1]
+        raise refused(ReasonKind.PLATFORM_REFUSED, storage, problem="there is no such storage")
+
+    def path(self, volume: str, /) -> str:
+        """Where a volume is, whether it is there or not; activates nothing."""
+        return self._asked("pvesm", "path", volume).strip()
+
+    def activate(self, volume: str, /) -> None:
+        """Makes the volume appear and leaves it there, as attaching it would."""
+        self._asked("perl", "-MPVE::Storage", "-e", _ACTIVATE, "--", volume)
+
+    def lock(self, vmid: str, digest: str) -> None:
+        """Puts our lock into the configuration: from now on Proxmox neither starts nor changes the VM, on any node."""
+        self._asked("qm", "set", vmid, "--lock", LOCK, "--digest", digest)
+
+    def unlock(self, vmid: str) -> None:
+        """Takes the lock away, whoever put it there: to be called only for our own."""
+        self._asked("qm", "unlock", vmid)
+
+    def update(self, vmid: str, update: Update) -> None:
+        """One request under our own lock; what it left undone when it failed is taken back. Refused(PLATFORM_REFUSED)."""
+        words = [word for name, value in update.parameters() for word in (f"--{name}", value)]
+        try:
+            self._asked("qm", "set", vmid, *words, "--skiplock", "1")
+        except Refused:
+            self._revert(vmid, update)
+            raise
+
+    def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str) -> None:
+        """Notes and tags; a VM that somebody has locked keeps the ones that it has."""
+        words = [word for name, value in values for word in (f"--{name}", value)]
+        self._asked("qm", "set", vmid, *words, "--digest", digest)
+
+    def _revert(self, vmid: str, update: Update) -> None:
+        """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""
+        try:
+            config = parse(self.config(vmid))
+            left = [key for key in update.keys if key in (*config.pending, *config.pending_deletes)]
+            if left:
+                self._asked("qm", "set", vmid, "--revert", ",".join(left), "--skiplock", "1")
+        except Refused as error:
+            LOG.error("what a failed change of VM %s left pending could not be taken back (qm pending %s): %s", vmid, vmid, error)
+
+    def _asked(self, *argv: str) -> str:
+        """What a program of Proxmox prints; its own words as the cause when it fails."""
+        try:
+            return run(argv, timeout=SECONDS).stdout.decode("utf-8", "backslashreplace")
+        except Refused as error:
+            if error.first.kind is not ReasonKind.TOOL_FAILED:
+                raise
+            raise _said_no(argv, error.first.detail("cause")) from error
+
+    def _no_such_vm(self, vmid: str) -> Refused:
+        if not (self.places.etc / "qemu-server").is_dir():
+            return refused(ReasonKind.PLATFORM_REFUSED, vmid, problem=f"{self.places.etc} is not there, so this is no Proxmox node")
+        return refused(ReasonKind.PLATFORM_REFUSED, vmid, problem="this node has no such virtual machine")
+
+
+def _said_no(argv: Sequence[str], words: str) -> Refused:
+    """Proxmox' answer as a reason: a VM that it is busy with is another matter than one that it will not change."""
+    last = " ".join(line.strip() for line in words.splitlines() if line.strip())
+    if "got timeout" in words or _LOCKED.search(words):
+        return refused(ReasonKind.BUSY, " ".join(argv[:3]), cause=last)
+    return refused(ReasonKind.PLATFORM_REFUSED, " ".join(argv[:3]), problem="Proxmox refused", cause=last)
