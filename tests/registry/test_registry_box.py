@@ -19,7 +19,7 @@ EDITS = (set_value(DATA, "a", "Start", dword(0)), create_key("b"), set_value(DAT
 
 @pytest.fixture(scope="module")
 def box():
-    with Box.open() as opened:
+    with Box.open(edits=True) as opened:
         yield opened
 
 

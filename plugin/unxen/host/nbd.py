@@ -9,15 +9,18 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.host.block_node import block_node
+from unxen.host.detached import detached, detached_device
 from unxen.host.process import Account, Process, await_end, find, stop
-from unxen.host.sandbox import not_made, start_boxed
+from unxen.host.sandbox import DEVICES, BoxMode, box_mode, most_threads, not_made, service_account, start_boxed
 from unxen.model.disk import ImageChain, ImageLayer
 from unxen.model.reason import ReasonKind
 
@@ -26,12 +29,14 @@ FIRST_FD = 10
 MOST_CLIENTS = 4
 GREETING = b"NBDMAGIC"
 SECONDS_TO_START = 30.0
-# Bytes of address space (qemu-nbd alone maps 0.2 GiB), seconds of processor, bytes of any file. Processes cannot be counted: QEMU's
-# reads are done by threads.
+# Bytes of address space (qemu-nbd alone maps 0.2 GiB), seconds of processor, bytes of any file.
 LIMITS = "ulimit -v 4194304; ulimit -t 600; ulimit -f 0; ulimit -c 0"
+# QEMU reads by up to 64 threads for every image.
+MOST_THREADS = 1024
 # Says that it runs, waits for an answer (none comes when unxen is gone), and becomes the server. In bash: dash knows no descriptor
 # above 9.
-SCRIPT = """{limits}
+SCRIPT = """{limits}; {threads}
+{checks}
 export LISTEN_PID=$$ LISTEN_FDS=1
 echo >&{line}
 read -r go <&{line} || exit 1
@@ -88,13 +93,14 @@ def serve_read_only(chain: ImageChain, *, force_share: bool = False) -> Iterator
     """Serves a checked chain to readers until the block ends. `force_share` reads beside a machine that writes."""
     with ExitStack() as stack:
         listener, address = _listen(stack)
-        images = [_high(open_layer(layer), stack) for layer in chain.layers]
-        names = [f"/proc/self/fd/{fd}" for fd in images]
+        images = [_high(read_only_layer(layer), stack) for layer in chain.layers]
+        bound = [_bound(fd, f"/layer/{number}") for number, fd in enumerate(images)]
+        names = [each.name for each in bound]
         node = block_node(chain.layers, names, force_share=force_share)
         ours, theirs = socket.socketpair()
         stack.enter_context(ours)
         with theirs, listener:
-            process = _start(json.dumps(node), listener.fileno(), theirs.fileno(), images)
+            process = _start(json.dumps(node), listener.fileno(), theirs.fileno(), images, bound)
         stack.callback(stop, process, 1.0)
         _let_go(ours, process)
         yield NbdServer(chain, process, address, names)
@@ -122,12 +128,35 @@ def _high(fd: int, stack: ExitStack) -> int:
     return high
 
 
-def _start(node: str, listener: int, line: int, images: Sequence[int]) -> Process:
+@dataclass(frozen=True)
+class _Bound:
+    """An image in the box: its name there, what bubblewrap needs for it, and what the script has to do before the server starts."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    script: str = ""
+
+
+def _bound(fd: int, inside: str) -> _Bound:
+    """An ordinary user's box must not open its user's image anew: it gets it bound, and lets the descriptor go when both agree."""
+    name = f"/proc/self/fd/{fd}"
+    if box_mode() is not BoxMode.OWN or not stat.S_ISREG(os.fstat(fd).st_mode):
+        return _Bound(name)
+    return _Bound(inside, ("--ro-bind", os.readlink(name), inside), f"[ {inside} -ef {name} ] || exit 1; exec {fd}<&-")  # noqa: PTH115
+
+
+def _start(node: str, listener: int, line: int, images: Sequence[int], bound: Sequence[_Bound]) -> Process:
     # Looked for here, because inside the box its absence would look like a server that dies of a bad image.
     server = [find("qemu-nbd"), "--read-only", "--persistent", f"--shared={MOST_CLIENTS}", "json:" + node]
-    script = SCRIPT.format(limits=LIMITS, line=line, listen=LISTEN_FD, listener=listener)
+    checks = "\n".join(each.script for each in bound)
+    account = image_owner(images[0])
+    threads = most_threads(account, MOST_THREADS)
+    script = SCRIPT.format(limits=LIMITS, threads=threads, line=line, listen=LISTEN_FD, listener=listener, checks=checks)
     command = ["bash", "-c", script, "bash", *server]
-    return start_boxed(command, account=image_owner(images[0]), options=("--dev", "/dev"), pass_fds=(listener, line, *images))
+    options = (*DEVICES, *(word for each in bound for word in each.options))
+    passed = (listener, line, *images)
+    # QEMU opens /dev/null for writing to learn which locks there are, and without an answer it heeds nobody's (seen with 7.2).
+    return start_boxed(command, account=account, options=options, pass_fds=passed, writes=True)
 
 
 def _let_go(line: socket.socket, process: Process) -> None:
@@ -154,6 +183,18 @@ def open_layer(layer: ImageLayer, flags: int = os.O_RDONLY) -> int:
         os.close(fd)
         raise refused(ReasonKind.PROBE_FAILED, layer.path, cause="another file since its header was read")
     return fd
+
+
+def read_only_layer(layer: ImageLayer) -> int:
+    """The same, which root's boxes cannot open anew for writing, though some run as its owner."""
+    fd = open_layer(layer)
+    if box_mode() is BoxMode.OWN:
+        return fd
+    try:
+        seen = os.fstat(fd)
+        return detached(fd) if stat.S_ISREG(seen.st_mode) else detached_device(seen.st_rdev, service_account())
+    finally:
+        os.close(fd)
 
 
 def image_owner(fd: int) -> Account:

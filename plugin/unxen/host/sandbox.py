@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What parses guest bytes gets no rights: bubblewrap boxes, in three modes, and the conversation with the parser in one.
 
-Starts processes. A box has no network, nothing writable, no capability, its own process ids, and limits that it sets on itself
-before it sees a guest's byte. When it dies, hangs or babbles, that is Refused(PROBE_FAILED) and the box is gone; when it cannot be
-made at all, Refused(TOOL_FAILED), or Refused(NO_PERMISSION) where unxen's own files are closed to others.
+Starts processes. A box has no network, nothing writable, no capability, its own process ids, a list of system calls that fail, and
+limits that it sets on itself before it sees a guest's byte. When it dies, hangs or babbles, that is Refused(PROBE_FAILED) and the
+box is gone; when it cannot be made at all, Refused(TOOL_FAILED), or Refused(NO_PERMISSION) where unxen's own files are closed to
+others.
 """
 
 import os
 import pwd
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -22,6 +23,8 @@ from typing import Any
 from unxen.errors import Refused, refused
 from unxen.host import box_protocol
 from unxen.host.box_protocol import FrameError, Response
+from unxen.host.detached import detached
+from unxen.host.forbidden_calls import filter_program
 from unxen.host.process import Account, Process, run, start, stop
 from unxen.model.codec import CodecError, decode
 from unxen.model.reason import Reason, ReasonKind
@@ -30,6 +33,7 @@ SERVICE_USER = "unxen-probe"
 NOBODY = Account(65534, 65534)
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 CHILD = "unxen/probe/child.py"
+EDITING = ("edit",)
 
 
 class BoxMode(Enum):
@@ -74,7 +78,10 @@ COMMON = (
 )
 WITH_USERS = ("--unshare-all", "--unshare-user", "--disable-userns")
 WITHOUT_USERS = ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
-TAIL = ("--remount-ro", "/", "--chdir", "/", "--")
+DEVICES = ("--dev", "/dev", "--remount-ro", "/dev")
+# bubblewrap covers /proc/sys only for whoever may write into that directory. Root without a capability may not, and may write its
+# files all the same (core_pattern, seen with 0.8.0).
+TAIL = ("--remount-ro", "/proc", "--remount-ro", "/", "--chdir", "/", "--")
 
 
 @cache
@@ -91,22 +98,78 @@ def box_mode() -> BoxMode:
     return BoxMode.DROPPED
 
 
-def start_boxed(command: Sequence[str], *, account: Account, options: Sequence[str] = (), pass_fds: Sequence[int] = ()) -> Process:
+@dataclass(frozen=True)
+class Place:
+    """A directory of the host that a box gets: its path in there, and what has to be passed for it."""
+
+    path: str
+    options: tuple[str, ...] = ()
+    pass_fds: tuple[int, ...] = ()
+
+
+def most_threads(account: Account, number: int) -> str:
+    """What a shell in a box has to say for it to have no more threads, where they can be counted by box: not those of root's uid,
+    and without a user namespace not those of a uid that runs machines elsewhere."""
+    return f"ulimit -u {number}" if account.uid and box_mode() is not BoxMode.PLAIN else ":"
+
+
+@contextmanager
+def lent(directory: int, inside: str, *, writable: bool = False) -> Iterator[Place]:
+    """A directory for a box, and nothing above it: a plain descriptor of one leads to the whole host by way of `..`.
+
+    Root's boxes get a detached mount, because the directory may lie below one that only root may enter; others bind it at `inside`.
+    """
+    if box_mode() is BoxMode.OWN:
+        bind = "--bind" if writable else "--ro-bind"
+        yield Place(inside, (bind, os.readlink(f"/proc/self/fd/{directory}"), inside))  # noqa: PTH115
+        return
+    tree = detached(directory, writable=writable)
+    try:
+        yield Place(f"/proc/self/fd/{tree}", (), (tree,))
+    finally:
+        os.close(tree)
+
+
+def start_boxed(
+    command: Sequence[str],
+    *,
+    account: Account,
+    options: Sequence[str] = (),
+    pass_fds: Sequence[int] = (),
+    writes: bool = False,
+) -> Process:
     """A program in a box of its own with the rights of `account`; `options` are further ones of bubblewrap.
 
-    The program has to say that it runs, and to end by itself when its socket is closed until then: bubblewrap ties it to its own
-    life only as the last thing before it starts it, and a kill before that leaves it to itself (seen with 0.8.0). Never with
-    --as-pid-1: the kernel does not let a dying bubblewrap without capabilities kill a program of another user, but its own first
-    process inside, which takes everything with it.
+    With `writes` it may open what it reaches for writing. It cannot start processes. It has to say that it runs, and to end by
+    itself when its socket is closed until then: bubblewrap ties it to its own life only as the last thing before it starts it, and
+    a kill before that leaves it to itself (seen with 0.8.0). Never with --as-pid-1: the kernel does not let a dying bubblewrap
+    without capabilities kill a program of another user, but its own first process inside, which takes everything with it.
     """
     mode = box_mode()
-    if mode is not BoxMode.PLAIN or account.uid == 0:
-        users = WITHOUT_USERS if mode is BoxMode.PLAIN else WITH_USERS
-        drop = account if mode is BoxMode.DROPPED else None
-        return start(["bwrap", *COMMON, *users, *options, *TAIL, *command], pass_fds=pass_fds, account=drop, tied=False)
-    grants = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
-    change = ("setpriv", "--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups", "--no-new-privs")
-    return start(["bwrap", *COMMON, *grants, *WITHOUT_USERS, *options, *TAIL, *change, *command], pass_fds=pass_fds, tied=False)
+    with _memory(filter_program(writes=writes)) as calls:
+        limits = ("--seccomp", str(calls))
+        passed = (*pass_fds, calls)
+        if mode is not BoxMode.PLAIN or account.uid == 0:
+            users = WITHOUT_USERS if mode is BoxMode.PLAIN else WITH_USERS
+            drop = account if mode is BoxMode.DROPPED else None
+            line = ["bwrap", *COMMON, *users, *options, *limits, *TAIL, *command]
+            return start(line, pass_fds=passed, account=drop, tied=False)
+        grants = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
+        change = ("setpriv", "--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups", "--no-new-privs")
+        line = ["bwrap", *COMMON, *grants, *WITHOUT_USERS, *options, *limits, *TAIL, *change, *command]
+        return start(line, pass_fds=passed, tied=False)
+
+
+@contextmanager
+def _memory(data: bytes) -> Iterator[int]:
+    """Bytes that another program reads from a descriptor."""
+    fd = os.memfd_create("unxen", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 UNREADABLE_CODE = "can't open file"
@@ -121,36 +184,50 @@ def not_made(said: str) -> Refused:
     return refused(ReasonKind.TOOL_FAILED, "bwrap", tool="bwrap", cause=cause)
 
 
+@contextmanager
+def _code() -> Iterator[Place]:
+    """The directory that holds our own modules."""
+    directory = os.open(PACKAGE_PARENT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with lent(directory, "/code") as place:
+            yield place
+    finally:
+        os.close(directory)
+
+
 class Box:
     """A conversation with the parser in its box; use it as a context manager, one box per guest."""
 
-    def __init__(self, process: Process, sock: socket.socket, limits: Limits) -> None:
+    def __init__(self, process: Process, sock: socket.socket, limits: Limits, *, edits: bool = False) -> None:
         self._process = process
         self._socket = sock
         self._limits = limits
+        self._edits = edits
         self._ready = False
 
     @classmethod
-    def open(cls, limits: Limits = Limits(), child: str = CHILD) -> "Box":
-        """A new box; `child` is the program below the package's parent directory."""
+    def open(cls, limits: Limits = Limits(), child: str = CHILD, *, edits: bool = False) -> "Box":
+        """A new box; `child` is the program below the package's parent directory.
+
+        `edits`: it makes hives, for which hivex opens a file in memory by its name; no box that gets a descriptor of an image may.
+        """
         ours, theirs = socket.socketpair()
-        # The code's path may lead through a directory of root's; a descriptor does not ask.
-        code = os.open(PACKAGE_PARENT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            place = f"/proc/self/fd/{code}"
-            numbers = (theirs.fileno(), limits.memory, limits.file_bytes, limits.cpu_seconds)
-            command = ["/usr/bin/python3", "-I", f"{place}/{child}", place, *map(str, numbers)]
-            process = start_boxed(command, account=service_account(), pass_fds=(theirs.fileno(), code))
+            with theirs, _code() as code:
+                numbers = (theirs.fileno(), limits.memory, limits.file_bytes, limits.cpu_seconds)
+                command = ["/usr/bin/python3", "-I", f"{code.path}/{child}", code.path, *map(str, numbers)]
+                passed = (theirs.fileno(), *code.pass_fds)
+                account = service_account()
+                process = start_boxed(command, account=account, options=code.options, pass_fds=passed, writes=edits)
         except BaseException:
             ours.close()
             raise
-        finally:
-            theirs.close()
-            os.close(code)
-        return cls(process, ours, limits)
+        return cls(process, ours, limits, edits=edits)
 
     def ask(self, operation: str, payload: Any, *, blobs: Sequence[bytes] = (), fds: Sequence[int] = ()) -> Response:
         """One question and its answer; a reason that the child reports is raised as its own refusal."""
+        if operation in EDITING and not self._edits:
+            raise ValueError(f"{operation} needs a box that was opened with edits=True")
         deadline = time.monotonic() + self._limits.answer_seconds
         try:
             self._await_ready(deadline)

@@ -17,11 +17,11 @@ from typing import Any
 
 from unxen.errors import Refused, refused
 from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
-from unxen.host.nbd import CAUSES, image_owner, open_layer
+from unxen.host.nbd import CAUSES, MOST_THREADS, image_owner, open_layer, read_only_layer
 from unxen.host.nbd_client import NbdClient, nbd_client
 from unxen.host.process import Account, Process, StillRuns, find, run, stop
 from unxen.host.qmp import Qmp, QmpError
-from unxen.host.sandbox import not_made, start_boxed
+from unxen.host.sandbox import DEVICES, Place, lent, most_threads, not_made, start_boxed
 from unxen.model.disk import ImageChain
 from unxen.model.reason import ReasonKind
 
@@ -34,7 +34,9 @@ SOCKET = "nbd"
 POLL_SECONDS = 0.001
 START_SECONDS = 30.0
 # Says that it runs and waits for an answer (none comes when unxen is gone) before it becomes the daemon.
-SCRIPT = 'echo >&{line}; read -r go <&{line} || exit 1; exec "$@"'
+SCRIPT = '{limits}; {threads}; echo >&{line}; read -r go <&{line} || exit 1; exec "$@"'
+# Bytes of address space (tables of a disk of many terabytes are held in caches of a fixed size), seconds of processor.
+LIMITS = "ulimit -v 8388608; ulimit -t 7200; ulimit -c 0"
 
 
 class CommitFailed(Exception):
@@ -47,10 +49,11 @@ class CommitFailed(Exception):
 
 @dataclass(frozen=True)
 class _Files:
-    """What the daemon is given: the layers of the disk and our directory, as descriptors that it inherits."""
+    """What the daemon is given: the layers of the disk, as descriptors that it inherits, and our directory."""
 
     layers: tuple[int, ...]
     directory: int
+    work: Place
 
 
 class StorageDaemon:
@@ -115,7 +118,7 @@ class StorageDaemon:
 
     def open_image(self, name: str, *, above_base: bool, read_only: bool = False) -> None:
         """A qcow2 that lies in our directory, as the node `name`."""
-        file = {"driver": "file", "filename": f"/proc/self/fd/{self._files.directory}/{name}.qcow2"}
+        file = {"driver": "file", "filename": f"{self._files.work.path}/{name}.qcow2"}
         backing = BASE if above_base else None
         self._add(name, {"driver": "qcow2", "node-name": name, "read-only": read_only, "backing": backing, "file": file})
 
@@ -218,11 +221,14 @@ def reason_of(path: str, said: str) -> Refused:
 def storage_daemon(chain: ImageChain, directory: Path) -> Iterator[StorageDaemon]:
     """The daemon of one disk, its base open read-only. `directory` is ours alone; what lies in it stays when the block ends."""
     with ExitStack() as stack:
-        layers = tuple(_opened(stack, open_layer(layer)) for layer in chain.layers)
+        # A commit writes the disk's own file, and nothing ever what is below it.
+        below = (_opened(stack, read_only_layer(layer)) for layer in chain.layers[1:])
+        layers = (_opened(stack, open_layer(chain.layers[0])), *below)
         owner = image_owner(layers[0])
         if os.geteuid() == 0:
             os.chown(directory, owner.uid, owner.gid)
-        files = _Files(layers, _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)))
+        place = _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        files = _Files(layers, place, stack.enter_context(lent(place, "/work", writable=True)))
         listener = _listen(stack, Path(f"/proc/self/fd/{files.directory}/{SOCKET}"))
         ours, theirs = socket.socketpair()
         with theirs:
@@ -257,9 +263,9 @@ def _start(owner: Account, qmp: int, listener: int, files: _Files) -> Process:
         *(find("qemu-storage-daemon"), "--chardev", f"socket,id=qmp,fd={qmp}", "--monitor", "chardev=qmp"),
         *("--nbd-server", f"addr.type=fd,addr.str={listener}"),
     )
-    passed = (qmp, listener, files.directory, *files.layers)
-    command = ["bash", "-c", SCRIPT.format(line=qmp), "bash", *daemon]
-    return start_boxed(command, account=owner, options=("--dev", "/dev"), pass_fds=passed)
+    passed = (qmp, listener, *files.work.pass_fds, *files.layers)
+    command = ["bash", "-c", SCRIPT.format(limits=LIMITS, threads=most_threads(owner, MOST_THREADS), line=qmp), "bash", *daemon]
+    return start_boxed(command, account=owner, options=(*DEVICES, *files.work.options), pass_fds=passed, writes=True)
 
 
 def _negotiated(chain: ImageChain, process: Process, sock: socket.socket) -> Qmp:

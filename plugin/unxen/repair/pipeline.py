@@ -125,7 +125,7 @@ class Pipeline:
 
     def _edit(self) -> list[EditedHive]:
         planned = [each for each in self.judgement.plan.installations if each.edits]
-        with Box.open() as box:
+        with Box.open(edits=True) as box:
             hives = [(each, self.first.hives[each.installation]) for each in planned]
             return [EditedHive(each, hive, edit_hive(box, hive, each.edits)) for each, hive in hives]
 

@@ -30,6 +30,7 @@ MODULES: dict[str, tuple[str, str]] = {
     "hivex": ("python3-hivex", ""),
     "pyfsntfs": ("python3-libfsntfs", ""),
     "pytsk3": ("python3-tsk", ""),
+    "seccomp": ("python3-seccomp", ""),
     "guestfs": ("python3-guestfs", "delivery by an appliance"),
     "libvirt": ("python3-libvirt", "guests of libvirt"),
     "proxmoxer": ("python3-proxmoxer", "Proxmox VE from another host"),
