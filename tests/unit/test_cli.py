@@ -25,6 +25,7 @@ from unxen.model.ids import Bus
 from unxen.model.progress import Remark, Step, StepBegun, StepEnded, nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
+from unxen.platforms.schemes import SCHEMES, Scheme
 
 SCHEMA = json.loads(files("unxen.report").joinpath("outcome.schema.json").read_text())
 VERBS = ("inspect", "plan", "repair", "undo")
@@ -215,8 +216,9 @@ def test_refused_reg_file_writes_nothing_to_standard_output(outcome_of, capfd) -
     assert "dirty" in seen.err
 
 
-def test_platforms_to_come_are_refused_clearly(capfd) -> None:
-    assert main(["inspect", "libvirt:win10"]) == 50
+def test_platforms_to_come_are_refused_clearly(capfd, monkeypatch) -> None:
+    monkeypatch.setitem(SCHEMES, "proxmox", Scheme(""))
+    assert main(["inspect", "proxmox:100"]) == 50
     assert "not available in this version" in " ".join(capfd.readouterr().err.split())
 
 
@@ -312,3 +314,18 @@ def test_main_never_exits_the_process() -> None:
 def test_parse_raises_nothing_but_refusals() -> None:
     with pytest.raises(Refused):
         parse(["inspect", "--bus"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["hook"],
+        ["hook", "vmware"],
+        ["hook", "proxmox", "100", "pre-start"],
+        ["hook", "libvirt"],
+        ["hook", "libvirt", "a", "started"],
+    ],
+)
+def test_hook_that_cannot_be_answered_stops_no_guest(arguments, monkeypatch, capfd) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"nonsense")))
+    assert main(arguments) == 0

@@ -14,7 +14,7 @@ from unxen.host.config import ROOT_STATE, knowledge_rows, load_settings, origins
 from unxen.host.config_keys import KEYS
 from unxen.model.ids import Bus
 from unxen.model.reason import Reason, ReasonKind
-from unxen.model.settings import Delivery, Settings
+from unxen.model.settings import Delivery, GuardPolicy, Settings, WatchPolicy
 from unxen.report.messages import tell_reason
 
 
@@ -51,6 +51,13 @@ wait_seconds = 1.5
 repair_guests_that_ran_on_kvm = true
 undo_days = 7
 undo_bytes = 1000
+watch = "report"
+watch_poll_seconds = 5
+watch_quiet_seconds = 0.5
+guard = "repair"
+repair_guests_with_snapshots = true
+notes = false
+libvirt_uri = "qemu:///session"
 """
     )
     assert settings == Settings(
@@ -63,6 +70,13 @@ undo_bytes = 1000
         repair_guests_that_ran_on_kvm=True,
         undo_days=7,
         undo_bytes=1000,
+        watch=WatchPolicy.REPORT,
+        watch_poll_seconds=5.0,
+        watch_quiet_seconds=0.5,
+        guard=GuardPolicy.REPAIR,
+        repair_guests_with_snapshots=True,
+        notes=False,
+        libvirt_uri="qemu:///session",
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from unxen.errors import Refused
+from unxen.model.definition import Switch
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus, ImageFormat
 from unxen.model.reason import ReasonKind
@@ -86,15 +87,12 @@ def test_same_disk_twice_is_a_mistake(tmp_path: Path) -> None:
     assert refusal("/none.raw", "/x/../none.raw") is ReasonKind.USAGE
 
 
-@pytest.mark.parametrize("target", ["libvirt:win10", "proxmox:100"])
-def test_platforms_to_come_are_named(target: str) -> None:
-    assert refusal(target) is ReasonKind.PLATFORM_REFUSED
-    assert describe(f"./{target}", formats=("raw",)).disks[0].path == f"./{target}"
-
-
 def test_files_have_no_machine_and_no_switch() -> None:
     platform: Platform = FilesPlatform()
     guest = describe("/a.raw")
     assert guest.machine.bus is Bus.UNKNOWN
-    with platform.locked(guest), pytest.raises(Refused):
-        platform.switch_bus(guest, Bus.SATA)
+    assert guest.id == ""
+    with platform.locked(guest) as still_stopped:
+        still_stopped()
+    with pytest.raises(Refused):
+        platform.switch(guest, Switch("a", "b"))

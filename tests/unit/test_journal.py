@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from unxen.errors import Refused
 from unxen.journal.place import FILE, has_journal
-from unxen.journal.records import DONE_STATES, OPEN_STATES, DiskRow, EntryKind, EntryState, RangeRole, RangeRow
+from unxen.journal.records import DONE_STATES, OPEN_STATES, DefinitionRow, DiskRow, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.retention import DAY, purge
 from unxen.journal.schema import FIRST, VERSION
 from unxen.journal.store import Journal, WrongState, open_journal
-from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.ids import Bus, DiskNumber, ImageFormat
 from unxen.model.reason import ReasonKind
 from unxen.repair.transaction import MOVES, IllegalMove, Transaction
 
@@ -193,7 +193,22 @@ def test_journal_of_the_first_version_is_read_on(tmp_path) -> None:
         connection.execute("insert into disks values (7, 1, 'file-1-2-3', '/d', 'raw', 10, 20, '', '/undo/7-1')")
     with open_journal(tmp_path) as journal:
         assert journal.entry(7).disks == (DiskRow(DiskNumber(1), "file-1-2-3", "/d", ImageFormat.RAW, 10, 20, "", "/undo/7-1"),)
+        assert journal.entry(7).definition is None
         assert begin(journal, final_size=5) == 8
         assert journal.entry(8).disks[0].final_size == 5
     with sqlite3.connect(tmp_path / FILE) as connection:
         assert connection.execute("pragma user_version").fetchone() == (VERSION,)
+
+
+ROW = DefinitionRow("libvirt:1234", Bus.SATA, "<domain/>", "<domain new=''/>")
+
+
+def test_definition_stands_in_the_entry_from_its_first_moment(tmp_path) -> None:
+    with open_journal(tmp_path) as journal:
+        number = journal.begin(EntryKind.REPAIR, ["libvirt:a"], "", "", (), None, ROW)
+        other = begin(journal)
+        journal.set_definition(number, "<domain kept=''/>")
+    with open_journal(tmp_path) as journal:
+        assert journal.entry(number).definition == replace(ROW, after="<domain kept=''/>")
+        assert journal.entry(other).definition is None
+        assert [each.id for each in journal.of_guest(ROW.guest)] == [number]

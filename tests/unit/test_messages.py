@@ -8,11 +8,13 @@ from importlib.resources import files
 
 import pytest
 from unxen.model.change import ChangeKind
+from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState, Note, NoteKind, Verdict, XenPart
 from unxen.model.progress import Remark, Step
 from unxen.model.reason import ReasonKind, reason
-from unxen.report import finding_messages, note_messages, step_messages
+from unxen.model.start import StartRisk
+from unxen.report import finding_messages, note_messages, start_messages, step_messages
 from unxen.report.messages import tell_finding, tell_note, tell_reason, tell_remark
 from unxen.report.reason_messages import REASON_TEXTS
 from unxen.report.template import fill, names_in
@@ -29,6 +31,8 @@ TABLES: list[tuple[type[Enum], Mapping]] = [
     (Action, step_messages.ACTION_WORDS),
     (ChangeKind, step_messages.CHANGE_WORDS),
     (Verdict, step_messages.VERDICT_WORDS),
+    (DefinitionPart, step_messages.DEFINITION_PARTS),
+    (StartRisk, start_messages.START_TEXTS),
 ]
 
 

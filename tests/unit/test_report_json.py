@@ -9,6 +9,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 from generators import outcomes
+from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.ids import Architecture, Bus, Firmware, Missing
 from unxen.model.judgement import FindingKind, LinkName, LinkState, NoteKind, Verdict, XenPart
@@ -68,7 +69,7 @@ def enumerations(node: object) -> set[frozenset[str]]:
 @pytest.mark.parametrize(
     "kind",
     (
-        *(ReasonKind, NoteKind, FindingKind, LinkName, LinkState, XenPart, Verdict, Action, Bus),
+        *(ReasonKind, NoteKind, FindingKind, LinkName, LinkState, XenPart, Verdict, Action, Bus, DefinitionPart),
         *(Firmware, Architecture, Missing, Content, Hibernation, JournalState, Scheme),
     ),
 )

@@ -18,10 +18,11 @@ from unxen.model.ids import Bus, InstallationId
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
 from unxen.platforms.files import FORMAT_NAMES
+from unxen.platforms.schemes import SCHEMES
 
 EPILOG = """\
-A TARGET is the path of a disk image or block device. Several are the disks of one guest; --each makes every one a guest of its own.
-inspect and plan write nothing. Exit codes: unxen exit-codes.
+A TARGET is the path of a disk image or block device, or a guest: libvirt:NAME. Several paths are the disks of one guest;
+--each makes every TARGET a guest of its own. inspect and plan write nothing. Exit codes: unxen exit-codes.
 """
 DEFAULT_HIVE_ROOT = r"HKEY_LOCAL_MACHINE\SYSTEM"
 
@@ -73,7 +74,7 @@ def _parser() -> _Parser:
 
 
 def _target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image or block device")
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image, block device, or libvirt:NAME")
     parser.add_argument(
         "--format",
         dest="formats",
@@ -145,6 +146,19 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
+def _platform_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("platform", choices=tuple(SCHEMES), metavar="PLATFORM", help=" or ".join(SCHEMES))
+
+
+def _watch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--once", action="store_true", help="look at every guest once and end")
+    parser.add_argument("--debug", action="store_true", help="tell every program that is started, and where an error came from")
+
+
+def _hook_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the platform called its hook with")
+
+
 _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
@@ -162,6 +176,8 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
+    "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
+    "hook": ("answer a platform that is about to start a guest", (_platform_argument, _hook_arguments)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }
 

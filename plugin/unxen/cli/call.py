@@ -33,6 +33,9 @@ class Call:
     wait: float | None = None
     markdown: bool = False
     action: str = ""
+    platform: str = ""
+    arguments: tuple[str, ...] = ()
+    once: bool = False
 
 
 @dataclass(frozen=True)

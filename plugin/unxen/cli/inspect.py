@@ -14,6 +14,7 @@ def run(job: Job) -> tuple[Outcome, None]:
     call = job.asked.call
     outcome = inspect(
         job.guest,
+        job.platform,
         job.settings,
         job.knowledge,
         bus=call.bus,

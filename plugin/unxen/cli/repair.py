@@ -6,21 +6,11 @@ Hands over to `workflow.repair`, the one recipe that writes disks.
 
 from unxen.cli.work import Job
 from unxen.model.outcome import Outcome
-from unxen.workflow.repair import repair
+from unxen.workflow.repair import Order, repair
 
 
 def run(job: Job) -> tuple[Outcome, None]:
     """The repair of one guest."""
     call = job.asked.call
-    outcome = repair(
-        job.guest,
-        job.settings,
-        job.knowledge,
-        bus=call.bus,
-        installation=call.installation,
-        delivery=call.delivery or job.settings.delivery,
-        dry_run=call.dry_run,
-        accept_unclean_volume=call.accept_unclean_volume,
-        listener=job.listener,
-    )
-    return outcome, None
+    order = Order(call.bus, call.installation, call.delivery or job.settings.delivery, call.dry_run, call.accept_unclean_volume)
+    return repair(job.guest, job.platform, job.settings, job.knowledge, order, job.listener), None

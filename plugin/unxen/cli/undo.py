@@ -11,4 +11,4 @@ from unxen.workflow.undo import undo
 
 def run(job: Job) -> tuple[Outcome, None]:
     """The way back of one guest."""
-    return undo(job.guest, job.settings, job.listener), None
+    return undo(job.guest, job.platform, job.settings, job.listener), None

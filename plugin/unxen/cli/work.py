@@ -21,7 +21,9 @@ from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
-from unxen.platforms.files import FilesPlatform, mistaken_format
+from unxen.platforms.base import Platform
+from unxen.platforms.files import mistaken_format
+from unxen.platforms.schemes import platform_for
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Job:
 
     asked: GuestCall
     guest: Guest
+    platform: Platform
     settings: Settings
     knowledge: Knowledge
     listener: Listener
@@ -91,16 +94,17 @@ def defect(error: Exception) -> Reason:
 
 def _work(asked: GuestCall, listener: Listener) -> Result:
     settings = _settings(asked)
-    guest = FilesPlatform().describe(asked.targets, asked.formats)
+    platform = platform_for(asked.targets, settings)
+    guest = platform.describe(asked.targets, asked.formats)
     knowledge = _knowledge(settings)
     module = importlib.import_module(f"unxen.cli.{_MODULES[asked.call.verb]}")
     run: Verb = module.run
     try:
-        outcome, product = run(Job(asked, guest, settings, knowledge, listener))
+        outcome, product = run(Job(asked, guest, platform, settings, knowledge, listener))
     except Refused as error:
-        mistaken = mistaken_format(guest.disks) if error.first.kind is ReasonKind.NOT_AN_IMAGE else None
+        mistaken = mistaken_format(guest.disks) if not guest.id and error.first.kind is ReasonKind.NOT_AN_IMAGE else None
         raise (Refused(mistaken) if mistaken else error) from error
-    if outcome.verdict is Verdict.NO_WINDOWS and (mistaken := mistaken_format(guest.disks)):
+    if outcome.verdict is Verdict.NO_WINDOWS and not guest.id and (mistaken := mistaken_format(guest.disks)):
         outcome = replace(outcome, verdict=Verdict.REFUSED, reasons=(mistaken, *outcome.reasons))
     return Result(outcome, tuple((each.id, each.name) for each in knowledge.families), product)
 

@@ -6,13 +6,14 @@ its key asks for raises Wrong.
 """
 
 import difflib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unxen.model.ids import Bus
-from unxen.model.settings import Delivery
+from unxen.model.settings import Delivery, GuardPolicy, WatchPolicy
 
 BUS_ALIASES = {"scsi": Bus.VIRTIO_SCSI, "virtio": Bus.VIRTIO_BLK}
 CHOOSABLE = tuple(bus for bus in Bus if bus not in (Bus.XEN, Bus.UNKNOWN))
@@ -68,6 +69,15 @@ def _directory(value: Any) -> Path:
     return Path(value)
 
 
+def _text_like(pattern: str, kind: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise Wrong(kind, repr(value))
+        return value
+
+    return read
+
+
 def _list_of(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def run(value: Any) -> Any:
         if not isinstance(value, list) or not value:
@@ -103,5 +113,20 @@ KEYS: dict[str, Key] = {
     "repair_guests_that_ran_on_kvm": Key(_boolean, "false", "such a Windows starts already, so it is left alone"),
     "undo_days": Key(_number(0, 36500, whole=True), "30", "how many days undo data is kept"),
     "undo_bytes": Key(_number(0, 1 << 50, whole=True), "10737418240", "how many bytes of it at most; the oldest goes first"),
+    "watch": Key(
+        _one_of(tuple(each.value for each in WatchPolicy), WatchPolicy),
+        '"repair"',
+        "what a watcher does with a stopped guest that needs it: repair, report",
+    ),
+    "watch_poll_seconds": Key(_number(1, 86400, whole=False), "60", "how often it looks for changes that no event told"),
+    "watch_quiet_seconds": Key(_number(0, 86400, whole=False), "5", "a disk written more recently may still be copied: wait"),
+    "guard": Key(
+        _one_of(tuple(each.value for each in GuardPolicy), GuardPolicy),
+        '"auto"',
+        "what a hook says before a start: auto, warn, refuse, repair, off",
+    ),
+    "repair_guests_with_snapshots": Key(_boolean, "false", "going back to a snapshot brings the old bus and disk back"),
+    "notes": Key(_boolean, "true", "leave a note at the guest on its platform"),
+    "libvirt_uri": Key(_text_like(r"[a-z+]+:///?[!-~]*", "a libvirt URI"), '"qemu:///system"', "where libvirt's guests are"),
     "knowledge_dir": Key(_directory, '"/etc/unxen/knowledge.d"', "where tables of your own driver families lie"),
 }

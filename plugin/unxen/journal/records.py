@@ -7,7 +7,7 @@ Touches nothing.
 from dataclasses import dataclass
 from enum import Enum
 
-from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.ids import Bus, DiskNumber, ImageFormat
 
 
 class EntryKind(Enum):
@@ -72,8 +72,25 @@ class RangeRow:
 
 
 @dataclass(frozen=True)
+class DefinitionRow:
+    """A guest's definition on its platform before a switch and after it; whole texts, passwords included.
+
+    `guest` is the name that the platform itself never changes (a UUID, a VMID), with its scheme. `after` is what was planned until
+    the switch is made, and then what the platform keeps. An entry that has one is done when it is SWITCHED, not before.
+    """
+
+    guest: str
+    bus: Bus
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One line of the journal with all that belongs to it. `undoes` is the entry that an undo takes back."""
+    """One line of the journal with all that belongs to it. `undoes` is the entry that an undo takes back.
+
+    Without disks, only the guest's definition was changed.
+    """
 
     id: int
     kind: EntryKind
@@ -86,6 +103,7 @@ class Entry:
     changed: float
     disks: tuple[DiskRow, ...]
     ranges: tuple[RangeRow, ...]
+    definition: DefinitionRow | None = None
 
     def ranges_of(self, disk: DiskNumber, role: RangeRole = RangeRole.WRITTEN) -> tuple[RangeRow, ...]:
         """The ranges of one disk in one role."""

@@ -48,6 +48,15 @@ FIRST = (
 STEPS: tuple[tuple[str, ...], ...] = (
     FIRST,
     ("alter table disks add column final_size integer",),
+    (
+        """create table definitions (
+            entry integer primary key references entries (id),
+            guest text not null,
+            bus text not null,
+            before text not null,
+            after text not null
+        )""",
+    ),
 )
 VERSION = len(STEPS)
 
@@ -57,7 +66,7 @@ class SchemaError(Exception):
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Settings of the connection, and the tables when the file is new."""
+    """Settings of the connection, and the tables of today in a new or older file."""
     # A rollback journal that is synced fully: an entry is on stable storage when its transaction returns, and there is one file.
     connection.execute("pragma journal_mode = delete")
     connection.execute("pragma synchronous = full")

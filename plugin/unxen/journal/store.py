@@ -16,9 +16,9 @@ from pathlib import Path
 
 from unxen.host.files import private_directory
 from unxen.journal.place import FILE, reason_of
-from unxen.journal.records import DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
+from unxen.journal.records import DefinitionRow, DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.schema import SchemaError, prepare
-from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.ids import Bus, DiskNumber, ImageFormat
 
 BUSY_SECONDS = 30.0
 
@@ -35,7 +35,14 @@ class Journal:
         self._path = path
 
     def begin(
-        self, kind: EntryKind, target: Sequence[str], plan_id: str, plan: str, disks: Sequence[DiskRow], undoes: int | None = None
+        self,
+        kind: EntryKind,
+        target: Sequence[str],
+        plan_id: str,
+        plan: str,
+        disks: Sequence[DiskRow],
+        undoes: int | None = None,
+        definition: DefinitionRow | None = None,
     ) -> int:
         """A new entry in state PLANNED; gives its number."""
         now = time.time()
@@ -49,6 +56,8 @@ class Journal:
             self._moved(entry, EntryState.PLANNED, now)
             for disk in disks:
                 self._add_disk(entry, disk)
+            if definition is not None:
+                self._add_definition(entry, definition)
         return entry
 
     def move(self, entry: int, before: EntryState, after: EntryState) -> None:
@@ -67,6 +76,15 @@ class Journal:
                 if value is not None:
                     statement = f"update disks set {column} = ? where entry = ? and number = ?"
                     self._connection.execute(statement, (value, entry, disk))
+
+    def set_definition(self, entry: int, after: str) -> None:
+        """What the platform keeps now in the place of what was planned."""
+        with self._written():
+            self._connection.execute("update definitions set after = ? where entry = ?", (after, entry))
+
+    def of_guest(self, guest: str) -> tuple[Entry, ...]:
+        """Every entry with a definition of this guest, the newest first, without its ranges."""
+        return self._entries("id in (select entry from definitions where guest = ?)", guest, ranges=False)
 
     def add_ranges(self, entry: int, ranges: Sequence[RangeRow]) -> None:
         """What will be written, and what witnesses it."""
@@ -114,7 +132,14 @@ class Journal:
             changed=float(str(changed)),
             disks=self._disks(int(str(number))),
             ranges=self._ranges(int(str(number))) if ranges else (),
+            definition=self._definition(int(str(number))),
         )
+
+    def _definition(self, entry: int) -> DefinitionRow | None:
+        columns = "guest, bus, before, after"
+        with self._told():
+            row = self._connection.execute(f"select {columns} from definitions where entry = ?", (entry,)).fetchone()
+        return DefinitionRow(row[0], Bus(row[1]), row[2], row[3]) if row else None
 
     def _disks(self, entry: int) -> tuple[DiskRow, ...]:
         columns = "number, key, path, format, size, file_size, work, undo, final_size"
@@ -135,6 +160,11 @@ class Journal:
         row = (entry, disk.number, disk.key, disk.path, disk.format.value, disk.size, disk.file_size, disk.work, disk.undo)
         marks = ", ".join("?" * (len(row) + 1))
         self._connection.execute(f"insert into disks ({columns}) values ({marks})", (*row, disk.final_size))
+
+    def _add_definition(self, entry: int, row: DefinitionRow) -> None:
+        self._connection.execute(
+            "insert into definitions values (?, ?, ?, ?, ?)", (entry, row.guest, row.bus.value, row.before, row.after)
+        )
 
     def _moved(self, entry: int, state: EntryState, at: float) -> None:
         self._connection.execute("insert into moves values (?, ?, ?)", (entry, state.value, at))

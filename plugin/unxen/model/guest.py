@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from unxen.model.disk import Disk
 from unxen.model.ids import Bus, Firmware, MachineType
+from unxen.model.judgement import Note
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Guest:
-    """A VM of a platform, or the disks given by hand; `target` is what the user typed."""
+    """A VM of a platform, or the disks given by hand; `target` is what the user typed.
+
+    `id` is the platform's own, with its scheme: it survives a change of the name. Empty for files. `notes` are what the platform
+    wants people to know, whatever Windows is on the disks.
+    """
 
     target: tuple[str, ...]
     disks: tuple[Disk, ...]
     machine: Machine = Machine()
+    id: str = ""
+    notes: tuple[Note, ...] = ()

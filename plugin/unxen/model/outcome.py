@@ -6,6 +6,7 @@ Touches nothing. On failure the fields hold what was known until then.
 
 from dataclasses import dataclass
 
+from unxen.model.definition import DefinitionChange
 from unxen.model.facts import GuestFacts
 from unxen.model.judgement import Judgement, Note, Verdict
 from unxen.model.reason import Reason
@@ -17,7 +18,8 @@ class Outcome:
 
     `verb` is `inspect`, `plan`, `repair` or `undo`. `dry_run`: everything but the commit was done. `entry` is the journal's number
     of this repair, for undo. `delivery` says how the hive got into the file system, empty when it did not. `changed` says whether
-    any byte of a disk was changed.
+    any byte of a disk was changed. `definition` is what of the guest's definition on its platform was changed (`switched`), or
+    would be.
     """
 
     verb: str
@@ -32,3 +34,5 @@ class Outcome:
     entry: int | None = None
     delivery: str = ""
     timings: tuple[tuple[str, float], ...] = ()
+    definition: tuple[DefinitionChange, ...] = ()
+    switched: bool = False

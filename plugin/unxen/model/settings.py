@@ -19,6 +19,28 @@ class Delivery(Enum):
     APPLIANCE = "appliance"
 
 
+class WatchPolicy(Enum):
+    """What a watcher does with a stopped guest that would stop with 0x7B."""
+
+    REPAIR = "repair"
+    REPORT = "report"
+
+
+class GuardPolicy(Enum):
+    """What a guard does when such a guest is about to start.
+
+    AUTO refuses with evidence of Xen and no sign of an earlier start on KVM, and else warns. REFUSE refuses whatever would stop.
+    REPAIR makes it whole before the start where its bus may stay, and is AUTO where it may not. A disk that a crash left half
+    written, or that unxen works on, is refused by every policy but OFF.
+    """
+
+    AUTO = "auto"
+    WARN = "warn"
+    REFUSE = "refuse"
+    REPAIR = "repair"
+    OFF = "off"
+
+
 DEFAULT_PREFERENCE = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
 
 
@@ -38,3 +60,10 @@ class Settings:
     repair_guests_that_ran_on_kvm: bool = False
     undo_days: int = 30
     undo_bytes: int = 10 << 30
+    watch: WatchPolicy = WatchPolicy.REPAIR
+    watch_poll_seconds: float = 60.0
+    watch_quiet_seconds: float = 5.0
+    guard: GuardPolicy = GuardPolicy.AUTO
+    repair_guests_with_snapshots: bool = False
+    notes: bool = True
+    libvirt_uri: str = "qemu:///system"

@@ -2,17 +2,19 @@
 """What a platform must be able to say and do, so that files, libvirt and Proxmox are three rows and not three programs.
 
 Touches nothing: a Protocol and the values it speaks in. A platform that cannot do something says so by its `abilities`; calling it
-anyway raises Refused(PLATFORM_REFUSED). Text of a platform's own configuration never leaves its module.
+anyway raises Refused(PLATFORM_REFUSED). Text of a platform's own configuration never leaves its module but as a value that only it
+understands (`Switch`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from unxen.model.definition import Switch, Wish
 from unxen.model.guest import Guest
-from unxen.model.ids import Bus
+from unxen.model.reason import Reason
 
 
 class Ability(Enum):
@@ -36,18 +38,27 @@ class HookPhase(Enum):
 
 @dataclass(frozen=True)
 class HookCall:
-    """One call of a platform's hook, parsed: about which guest, at which moment."""
+    """One call of a platform's hook, parsed. `guest` is what is about to start, None for any other moment.
+
+    `known_fine`: the platform itself says that this start must not be meddled with (an incoming migration, a restore).
+    """
 
     name: str
     phase: HookPhase
+    guest: Guest | None = None
+    known_fine: bool = False
 
 
 @dataclass(frozen=True)
-class GuestEvent:
-    """Something happened to a guest: it was defined, changed, started, stopped or removed."""
+class GuestState:
+    """What a watcher compares. `stamp` changes with everything of the definition but our own notes; equal stamps, nothing new."""
 
-    name: str
-    kind: str
+    stamp: str
+    stopped: bool
+
+
+StillStopped = Callable[[], None]
+"""Asks the platform once more; Refused(IN_USE) when the guest was started meanwhile."""
 
 
 class Platform(Protocol):
@@ -55,23 +66,40 @@ class Platform(Protocol):
 
     abilities: frozenset[Ability]
 
-    def names(self) -> Sequence[str]:
-        """Every guest, by the name that `describe` takes."""
-
     def describe(self, targets: Sequence[str], formats: Sequence[str], /) -> Guest:
         """One guest: disks with formats, present bus, board, firmware. Reads definitions, never a disk's content."""
 
-    def locked(self, guest: Guest, /) -> AbstractContextManager[None]:
-        """Inactive, and kept from starting until the context ends; Refused(IN_USE) when it runs."""
+    def obstacles(self, guest: Guest, /) -> tuple[Reason, ...]:
+        """What in its definition or its state on the platform forbids a repair, its running apart: saved state, shared disks."""
 
-    def switch_bus(self, guest: Guest, bus: Bus, /) -> None:
-        """The guest's system disk on another bus; everything else of its definition as it was. Refused(SWITCH_FAILED)."""
+    def locked(self, guest: Guest, /) -> AbstractContextManager[StillStopped]:
+        """Inactive, without obstacles, and as far as the platform can, kept from starting until the context ends.
+
+        Refused(IN_USE) when it runs, and with its obstacles. What it gives is called again once
+        the disks are held: a start that slipped in is seen then.
+        """
+
+    def plan_switch(self, guest: Guest, wish: Wish, /) -> Switch:
+        """The definition as it stands now and as it should be for this Windows; changes nothing. Refused when it cannot be."""
+
+    def switch(self, guest: Guest, switch: Switch, /) -> str:
+        """Puts `after` in the place of `before` and gives the definition as the platform keeps it now.
+
+        Refused(SWITCH_FAILED), the definition being as it was, when it is not `before` any more (but for our notes) or when the
+        platform says no. The way back is the same with both texts exchanged.
+        """
+
+    def stands(self, guest: Guest, definition: str, /) -> bool:
+        """Whether the guest is defined as in this text, our own notes apart."""
 
     def note(self, guest: Guest, text: str, /) -> None:
-        """A remark at the guest that administrators see."""
+        """A remark at the guest that administrators see; a hint, never proof. Without a place for it nothing happens."""
 
-    def events(self) -> Iterator[GuestEvent]:
-        """What happens from now on."""
+    def states(self) -> Mapping[str, GuestState]:
+        """Every guest by the name that stands behind the scheme in a TARGET; cheap, because it is asked again and again."""
+
+    def wait(self, seconds: float, /) -> frozenset[str]:
+        """Names of guests to which something happened, as soon as it does; empty after `seconds`. Reconnects by itself."""
 
     def hook_call(self, arguments: Sequence[str], stdin: bytes, /) -> HookCall:
-        """What the platform's hook was called with."""
+        """What the platform's hook was called with; asks nobody, for the platform waits for the answer."""

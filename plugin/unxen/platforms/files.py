@@ -7,16 +7,18 @@ Looks at names, and at the first bytes of a file whose format came from its name
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
 
 from unxen.errors import Refused, refused
+from unxen.model.definition import Switch, Wish
 from unxen.model.disk import Disk
 from unxen.model.guest import Guest
-from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.reason import Reason, ReasonKind, reason
-from unxen.platforms.base import Ability, GuestEvent, HookCall
+from unxen.model.settings import Settings
+from unxen.platforms.base import Ability, GuestState, HookCall, StillStopped
 
 FORMATS_BY_NAME = {
     ".qcow2": ImageFormat.QCOW2,
@@ -29,7 +31,6 @@ FORMATS_BY_NAME = {
 }
 FORMAT_ALIASES = {"vpc": ImageFormat.VHD}
 FORMAT_NAMES = (*(each.value for each in ImageFormat), *FORMAT_ALIASES)
-PLATFORMS_TO_COME = ("libvirt", "proxmox")
 
 # (offset, bytes): the signatures by which a file that is called raw shows to be something else. Compared, never interpreted.
 _MAGICS: tuple[tuple[int, bytes, ImageFormat], ...] = (
@@ -50,10 +51,6 @@ class FilesPlatform:
 
     abilities: frozenset[Ability] = frozenset()
 
-    def names(self) -> Sequence[str]:
-        """Nobody keeps a list of files."""
-        raise _cannot("list")
-
     def describe(self, targets: Sequence[str], formats: Sequence[str], /) -> Guest:
         """The disks in the order given; a format that was not given comes from the name, and the header must not contradict."""
         if len(formats) > len(targets):
@@ -63,18 +60,34 @@ class FilesPlatform:
         _no_disk_twice(disks)
         return Guest(tuple(targets), tuple(disks))
 
-    def locked(self, _guest: Guest, /) -> AbstractContextManager[None]:
-        """Files have no platform that could lock them; image locks do it."""
-        return nullcontext()
+    def obstacles(self, _guest: Guest, /) -> tuple[Reason, ...]:
+        """A file is only what it is."""
+        return ()
 
-    def switch_bus(self, _guest: Guest, _bus: Bus, /) -> None:
+    def locked(self, _guest: Guest, /) -> AbstractContextManager[StillStopped]:
+        """Files have no platform that could lock them; image locks do it."""
+        return nullcontext(_nothing)
+
+    def plan_switch(self, _guest: Guest, _wish: Wish, /) -> Switch:
         """There is no machine; the report tells which bus to use."""
+        return Switch("", "")
+
+    def switch(self, _guest: Guest, _switch: Switch, /) -> str:
+        """There is nothing to be switched."""
         raise _cannot("switch")
+
+    def stands(self, _guest: Guest, _definition: str, /) -> bool:
+        """Files have no definition."""
+        return False
 
     def note(self, _guest: Guest, _text: str, /) -> None:
         """There is no place for a note."""
 
-    def events(self) -> Iterator[GuestEvent]:
+    def states(self) -> Mapping[str, GuestState]:
+        """Nobody keeps a list of files."""
+        raise _cannot("list")
+
+    def wait(self, _seconds: float, /) -> frozenset[str]:
         """Nothing happens to files that anybody would tell."""
         raise _cannot("events")
 
@@ -83,12 +96,20 @@ class FilesPlatform:
         raise _cannot("hook")
 
 
+def make(_settings: Settings) -> FilesPlatform:
+    """What `schemes` asks for."""
+    return FilesPlatform()
+
+
+def _nothing() -> None:
+    """Nobody could have started a file."""
+
+
 def _cannot(what: str) -> Refused:
     return refused(ReasonKind.PLATFORM_REFUSED, what, problem="plain files cannot do that")
 
 
 def _disk(number: int, path: str, formats: Sequence[str]) -> Disk:
-    _refuse_other_platforms(path)
     if number <= len(formats):
         return Disk(DiskNumber(number), path, format_named(formats[number - 1]))
     by_name = FORMATS_BY_NAME.get(PurePath(path).suffix.lower())
@@ -105,12 +126,6 @@ def format_named(name: str) -> ImageFormat:
         return FORMAT_ALIASES.get(name.lower()) or ImageFormat(name.lower())
     except ValueError as error:
         raise refused(ReasonKind.USAGE, f"--format {name}", problem=f"known formats are {', '.join(FORMAT_NAMES)}") from error
-
-
-def _refuse_other_platforms(path: str) -> None:
-    scheme, colon, _ = path.partition(":")
-    if colon and scheme in PLATFORMS_TO_COME:
-        raise refused(ReasonKind.PLATFORM_REFUSED, path, problem=f"{scheme} is not available in this version")
 
 
 def _refuse_disguised(path: str) -> None:

@@ -15,7 +15,7 @@ from unxen.errors import refused
 from unxen.host.files import free_bytes, private_directory
 from unxen.host.nbd_client import Range
 from unxen.host.sandbox import Box
-from unxen.journal.records import EntryKind
+from unxen.journal.records import DefinitionRow, EntryKind
 from unxen.journal.retention import purge
 from unxen.journal.store import Journal
 from unxen.knowledge.tables import Knowledge
@@ -75,15 +75,22 @@ class Pipeline:
     step: Stepping
     listener: Listener
 
-    def run(self, target: Sequence[str], delivery: Delivery, dry_run: bool) -> Result:
-        """From the plan to the committed disks; with `dry_run` to the verified overlays."""
+    def run(self, target: Sequence[str], delivery: Delivery, dry_run: bool, definition: DefinitionRow | None = None) -> Result:
+        """From the plan to the committed disks; with `dry_run` to the verified overlays. The definition is only kept."""
         purge(self.journal, self.settings.undo_days, self.settings.undo_bytes)
         disks = self._disks_to_change()
         self._check_room(disks)
         plan = self.judgement.plan
         document = json.dumps(encode(plan))
         transaction = begin(
-            self.journal, self.settings.state_dir, disks, kind=EntryKind.REPAIR, target=target, plan_id=plan.id, plan=document
+            self.journal,
+            self.settings.state_dir,
+            disks,
+            kind=EntryKind.REPAIR,
+            target=target,
+            plan_id=plan.id,
+            plan=document,
+            definition=definition,
         )
         with transaction:
             done, way = self._until_verified(transaction, disks, delivery)

@@ -16,7 +16,7 @@ from unxen.host.files import remove, sync_directory, sync_file
 from unxen.host.nbd_client import Range
 from unxen.host.signals import uninterrupted
 from unxen.host.storage_daemon import BASE
-from unxen.journal.records import DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
+from unxen.journal.records import DefinitionRow, DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.store import Journal
 from unxen.model.ids import DiskNumber
 from unxen.model.reason import ReasonKind
@@ -186,10 +186,11 @@ def begin(
     plan: str = "",
     undoes: int | None = None,
     final_sizes: Mapping[DiskNumber, int] | None = None,
+    definition: DefinitionRow | None = None,
 ) -> Transaction:
     """A new entry, durable, with nothing done yet. `final_sizes`: lengths that raw files are cut to at the end."""
     rows = [_row(each, (final_sizes or {}).get(each.disk.number)) for each in disks]
-    entry = journal.begin(kind, target, plan_id, plan, rows, undoes)
+    entry = journal.begin(kind, target, plan_id, plan, rows, undoes, definition)
     return Transaction(journal, entry, state_dir, disks, rows)
 
 

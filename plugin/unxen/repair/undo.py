@@ -11,7 +11,7 @@ from pathlib import Path
 
 from unxen.errors import refused
 from unxen.host.files import remove
-from unxen.journal.records import DONE_STATES, DiskRow, Entry, EntryKind, RangeRole, RangeRow
+from unxen.journal.records import DONE_STATES, DefinitionRow, DiskRow, Entry, EntryKind, RangeRole, RangeRow
 from unxen.journal.store import Journal
 from unxen.model.reason import ReasonKind
 from unxen.repair.holding import HeldDisk
@@ -80,8 +80,12 @@ def _by_content(journal: Journal, entry: Entry, held: Sequence[HeldDisk], row: D
     return next((pair for pair in pairs if pair.ranges and pair.as_left), None)
 
 
-def take_back(journal: Journal, state_dir: Path, found: Found, target: Sequence[str]) -> None:
-    """Old bytes into overlays, looked at, committed. The kept bytes of these very files are of no more use then."""
+def take_back(
+    journal: Journal, state_dir: Path, found: Found, target: Sequence[str], definition: DefinitionRow | None = None
+) -> int:
+    """Old bytes into overlays, looked at, committed; gives the undo's own entry. The kept bytes of these very files are of no more
+    use then. `definition` is the guest's to be put back afterwards.
+    """
     transaction = begin(
         journal,
         state_dir,
@@ -91,6 +95,7 @@ def take_back(journal: Journal, state_dir: Path, found: Found, target: Sequence[
         plan_id=found.repair.plan_id,
         undoes=found.repair.id,
         final_sizes={pair.held.disk.number: pair.row.file_size for pair in found.pairs},
+        definition=definition,
     )
     with transaction:
         transaction.stage()
@@ -105,6 +110,7 @@ def take_back(journal: Journal, state_dir: Path, found: Found, target: Sequence[
     transaction.forget_undo_data()
     if found.same_files:
         _forget(journal, found.repair)
+    return transaction.entry
 
 
 def _verify(pairs: Sequence[Pair]) -> None:

@@ -116,6 +116,10 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.COMMIT_UNFINISHED: 44,
     ReasonKind.RECOVERY_REFUSED: 44,
     ReasonKind.PLATFORM_REFUSED: 50,
+    ReasonKind.DEFINITION_CHANGED: 50,
+    ReasonKind.SAVED_STATE: 50,
+    ReasonKind.DISK_SHARED: 50,
+    ReasonKind.HAS_SNAPSHOTS: 51,
     ReasonKind.POLICY_REFUSED: 51,
 }
 

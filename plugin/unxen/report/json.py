@@ -10,6 +10,7 @@ from typing import Any
 
 from unxen import __version__
 from unxen.model.codec import encode
+from unxen.model.definition import DefinitionChange
 from unxen.model.edit import Edit, Plan
 from unxen.model.facts import GuestFacts, Installation
 from unxen.model.ids import Bus, InstallationId
@@ -20,7 +21,7 @@ from unxen.model.registry_facts import RegistryValue
 from unxen.model.volume_facts import DiskFacts
 from unxen.report.escape import visible
 from unxen.report.exit_codes import REASON_CODES, exit_code
-from unxen.report.messages import tell_finding, tell_note, tell_reason
+from unxen.report.messages import tell_definition, tell_finding, tell_note, tell_reason
 from unxen.report.values import type_name, value_text
 
 SCHEMA = 1
@@ -66,6 +67,8 @@ def document(outcome: Outcome) -> Document:
         "chains": [_chain(chain, of) for of in _judged(judgement) for chain in of.chains],
         "xen": [_xen(each, of.installation) for of in _judged(judgement) for each in of.xen],
         "plan": _plan(judgement.plan) if judgement and not judgement.plan.empty else None,
+        "definition": [_definition(each) for each in outcome.definition],
+        "switched": outcome.switched,
         "delivery": outcome.delivery or None,
         "undo": {"entry": outcome.entry} if outcome.entry is not None else None,
         "timings": [{"step": step, "seconds": round(seconds, 4)} for step, seconds in outcome.timings],
@@ -99,6 +102,16 @@ def _reason(reason: Reason) -> Document:
 
 def _note(note: Note) -> Document:
     return {"kind": note.kind.value, "subject": note.subject, "details": _details(note.details), "text": tell_note(note)}
+
+
+def _definition(change: DefinitionChange) -> Document:
+    return {
+        "part": change.part.value,
+        "subject": change.subject,
+        "before": change.before or None,
+        "after": change.after or None,
+        "text": tell_definition(change),
+    }
 
 
 def _disk(disk: DiskFacts) -> Document:

@@ -7,15 +7,17 @@ escaped. The tables stand beside: reason_messages, finding_messages, note_messag
 
 from dataclasses import dataclass
 
+from unxen.model.definition import DefinitionChange
 from unxen.model.ids import Bus
 from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState, Note
 from unxen.model.progress import Remark, Step
 from unxen.model.reason import Details, Reason
+from unxen.report.escape import clipped
 from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
 from unxen.report.note_messages import NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
 from unxen.report.state_messages import OBSTACLE_WORDS, PENDING_WORDS
-from unxen.report.step_messages import RULE_TITLES, STEP_TITLES
+from unxen.report.step_messages import DEFINITION_PARTS, RULE_TITLES, STEP_TITLES
 from unxen.report.template import fields_of, fill
 
 
@@ -82,6 +84,13 @@ def tell_remark(remark: Remark) -> str:
     """One remark on the way."""
     template = REMARK_TEXTS.get(remark.kind, "{subject}[: {cause}]")
     return fill(template, fields_of(remark.kind, remark.details))
+
+
+def tell_definition(change: DefinitionChange) -> str:
+    """One change of a guest's definition: `bus of vda: xen to sata`."""
+    before, after = clipped(change.before), clipped(change.after)
+    what = f"{before} to {after}" if before and after else f"{after} added" if after else f"{before} removed"
+    return f"{DEFINITION_PARTS[change.part]} of {clipped(change.subject)}: {what}"
 
 
 def link_title(name: LinkName) -> str:

@@ -309,6 +309,26 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         _CAUSE,
         "Attach the disk on that bus yourself; the old configuration is unchanged.",
     ),
+    ReasonKind.DEFINITION_CHANGED: ReasonText(
+        "{subject} was defined anew since the repair[ (entry {entry})], so it cannot be undone as a whole",
+        "Putting the old definition back would drop what was changed since.",
+        "Nothing was changed. Undo the disks alone by their paths, and set the bus back by hand.",
+    ),
+    ReasonKind.SAVED_STATE: ReasonText(
+        "{subject} has a saved state, so it is not really shut down",
+        "Its memory was written to disk and goes on where it stopped, on the old bus and with the old disks in mind.[ {cause}]",
+        "Start it and shut it down, or drop the saved state[ ({command})]; then try again.",
+    ),
+    ReasonKind.HAS_SNAPSHOTS: ReasonText(
+        "{subject} has snapshots[: {names}]",
+        "Going back to one brings the old bus and the unrepaired disk back.[ {cause}]",
+        "Delete the snapshots, or set repair_guests_with_snapshots = true in /etc/unxen/unxen.toml and repair after every revert.",
+    ),
+    ReasonKind.DISK_SHARED: ReasonText(
+        "{subject} belongs to more than one guest[: {others}]",
+        "Another guest could write to it while it is repaired.[ {cause}]",
+        "Give the disk to one guest, or repair it by its path while all of them are shut down.",
+    ),
     ReasonKind.WRITTEN_SINCE: ReasonText(
         "{subject} was written since the repair, so it cannot be undone as a whole[: {path}]",
         "[{cause}]",

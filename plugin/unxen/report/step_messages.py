@@ -5,6 +5,7 @@ Touches nothing. One row per member of each enum (tests walk them).
 """
 
 from unxen.model.change import ChangeKind
+from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.judgement import Verdict
 from unxen.model.progress import Step
@@ -46,6 +47,17 @@ VERDICT_WORDS: dict[Verdict, str] = {
     Verdict.REFUSED: "refused",
     Verdict.NO_WINDOWS: "no Windows",
     Verdict.FAILED: "failed",
+}
+
+DEFINITION_PARTS: dict[DefinitionPart, str] = {
+    DefinitionPart.DISK_BUS: "bus",
+    DefinitionPart.DISK_FORMAT: "format",
+    DefinitionPart.DISK_OPTION: "option",
+    DefinitionPart.CONTROLLER: "controller",
+    DefinitionPart.NIC_MODEL: "network card",
+    DefinitionPart.FIRMWARE: "firmware",
+    DefinitionPart.BOOT_ORDER: "boot order",
+    DefinitionPart.XEN_SETTING: "setting of Xen",
 }
 
 # Keyed by the name of the rule's module in `plan/rules`.

@@ -17,7 +17,7 @@ from unxen.report.layout import Context, Tone, heading, labelled, wrapped
 from unxen.report.messages import bus_words, tell_note, tell_reason
 from unxen.report.step_messages import VERDICT_WORDS
 from unxen.report.text_boot import boot_path, buses, why_it_stops
-from unxen.report.text_next import done_lines, next_lines
+from unxen.report.text_next import definition_lines, done_lines, next_lines
 from unxen.report.text_plan import plan_lines, plan_summary
 from unxen.report.text_xen import xen_left
 
@@ -42,6 +42,7 @@ def render(outcome: Outcome, context: Context) -> str:
     if outcome.judgement and not outcome.judgement.plan.empty:
         show = plan_lines if outcome.verb == "plan" else plan_summary
         lines += show(outcome.judgement.plan, context) if outcome.verdict is not Verdict.REPAIRED else []
+    lines += definition_lines(outcome, context)
     lines += done_lines(outcome, context) + _notes(outcome, context) + next_lines(outcome, context)
     return "\n".join(lines) + "\n"
 
@@ -69,6 +70,8 @@ def _verdict(outcome: Outcome) -> str:
         return _refusal(outcome)
     if outcome.verdict is Verdict.REPAIRED:
         return f"repaired: Windows now reaches its system disk on {bus_words(bus)}"
+    if outcome.verdict is Verdict.REPAIRABLE and outcome.judgement and outcome.judgement.plan.empty:
+        return "its disk is fit for KVM, its definition is not; can be repaired"
     if outcome.verdict is Verdict.REPAIRABLE:
         return f"would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on {bus.value}; {_could(outcome)}"
     return _nothing_to_do(outcome)

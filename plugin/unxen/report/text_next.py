@@ -9,11 +9,25 @@ import shlex
 from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
 from unxen.report.escape import visible
-from unxen.report.layout import Context, heading, labelled
-from unxen.report.messages import bus_words
+from unxen.report.layout import Context, heading, labelled, wrapped
+from unxen.report.messages import bus_words, tell_definition
 from unxen.report.text_plan import counted
 
 _DELIVERIES = {"appliance": "by a guestfs appliance", "in-place": "in place, into the clusters of the file"}
+
+
+_VERIFIED = "looked again: boot path whole, nothing left to do, the registry differs by the plan alone"
+
+
+def definition_lines(outcome: Outcome, context: Context) -> list[str]:
+    """The other half of a guest: what of its definition was changed, or would be."""
+    if not outcome.definition:
+        return []
+    title = "Changed in its definition" if outcome.switched else "What would change in its definition"
+    lines = heading(context.style, title)
+    for each in outcome.definition:
+        lines += wrapped(context.style, tell_definition(each), "    - ", "      ")
+    return lines
 
 
 def done_lines(outcome: Outcome, context: Context) -> list[str]:
@@ -24,10 +38,11 @@ def done_lines(outcome: Outcome, context: Context) -> list[str]:
     changes = sum(len(each.edits) for each in plan.installations)
     hives = counted(sum(bool(each.edits) for each in plan.installations), "hive")
     rows = [
-        ("attach on", bus_words(outcome.judgement.bus)),
+        ("switched to" if outcome.switched else "attach on", bus_words(outcome.judgement.bus)),
         ("changed", f"{counted(changes, 'change')} in {hives}, nothing else on the disk" if changes else ""),
+        ("definition", f"{counted(len(outcome.definition), 'change')}, everything else as it was" if outcome.switched else ""),
         ("delivered", _DELIVERIES.get(outcome.delivery, visible(outcome.delivery))),
-        ("verified", "looked again: boot path whole, nothing left to do, the registry differs by the plan alone"),
+        ("verified", _VERIFIED if outcome.changed else ""),
         ("undo", _command("undo", outcome, "") if outcome.entry is not None else ""),
         ("took", _took(outcome)),
     ]

@@ -7,7 +7,7 @@ stale. Raises Refused for everything that keeps from looking; what the look show
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unxen.errors import Refused
 from unxen.host.locks import in_use
@@ -24,15 +24,18 @@ from unxen.model.progress import Listener, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.plan.judge import judge
+from unxen.platforms.base import Platform
 from unxen.probe.images import check_images
 from unxen.probe.look import look
 from unxen.probe.wanted import Wanted, wanted_from
 from unxen.workflow.obstacles import unfinished, unwritable
 from unxen.workflow.steps import Stopwatch
+from unxen.workflow.wishing import Asked, planned_switch
 
 
 def inspect(
     guest: Guest,
+    platform: Platform,
     settings: Settings,
     knowledge: Knowledge,
     *,
@@ -47,6 +50,7 @@ def inspect(
     with watch.step(Step.LOOK):
         seen = look_at(guest, settings, wanted_from(knowledge))
     with watch.step(Step.DECIDE):
+        bus = bus or _waiting_bus(guest, platform, settings)
         judgement = judge(
             seen.facts,
             guest.machine,
@@ -57,7 +61,8 @@ def inspect(
             repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
             accept_unclean_volume=accept_unclean_volume,
         )
-    return _outcome(verb, guest, settings, seen, judgement, watch)
+    asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
+    return _with_definition(_outcome(verb, guest, settings, seen, judgement, watch), guest, platform, seen, asked)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,29 @@ def _look(box: Box, chains: Sequence[ImageChain], wanted: Wanted, stale: bool) -
     return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale))
 
 
+def _waiting_bus(guest: Guest, platform: Platform, settings: Settings) -> Bus | None:
+    """A repair whose switch is still to be made has chosen already."""
+    if not guest.id or not settings.state_dir.is_dir():
+        return None
+    # SQLite is loaded only where there can be something: a look has to start quickly.
+    from unxen.workflow.switching import waiting_bus
+
+    return waiting_bus(guest, platform, settings)
+
+
+def _with_definition(outcome: Outcome, guest: Guest, platform: Platform, seen: Seen, asked: Asked) -> Outcome:
+    """The other half of the guest: what of its definition would be changed, and what on its platform forbids a repair."""
+    if outcome.judgement is None:
+        return outcome
+    try:
+        changes = planned_switch(platform, guest, outcome.judgement, seen.facts, asked).changes
+        against = platform.obstacles(guest) if changes or outcome.verdict is Verdict.REPAIRABLE else ()
+    except Refused as error:
+        changes, against = (), error.reasons
+    wanted = Verdict.REPAIRABLE if changes and outcome.verdict is Verdict.HEALTHY else outcome.verdict
+    return replace(outcome, definition=changes, reasons=outcome.reasons + against, verdict=Verdict.REFUSED if against else wanted)
+
+
 def _outcome(verb: str, guest: Guest, settings: Settings, seen: Seen, judgement: Judgement, watch: Stopwatch) -> Outcome:
     reasons = unfinished(seen.chains, settings)
     if judgement.verdict is Verdict.REPAIRABLE:
@@ -103,6 +131,6 @@ def _outcome(verb: str, guest: Guest, settings: Settings, seen: Seen, judgement:
         facts=seen.facts,
         judgement=judgement,
         reasons=reasons + judgement.reasons,
-        notes=(Note(NoteKind.STALE, " + ".join(guest.target)),) if seen.facts.stale else (),
+        notes=guest.notes + ((Note(NoteKind.STALE, " + ".join(guest.target)),) if seen.facts.stale else ()),
         timings=watch.timings,
     )

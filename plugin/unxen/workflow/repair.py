@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recipe of `repair`: take the disks, look, decide, and if something is to be done, do it in an overlay, verify, commit.
+"""The recipe of `repair`: take the disks, look, decide, and if need be work in an overlay, verify, commit, switch.
 
 Until the commit not one byte of a disk changes, and whatever goes wrong before it leaves no trace but a line in the journal. Raises
-Refused; a guest that is healthy or refused by judgement is an Outcome.
+Refused; a guest that is healthy or refused by judgement is an Outcome, and so is one whose disk is repaired and whose definition
+could not be switched.
 """
 
+import logging
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
-from unxen.journal.store import open_journal
+from unxen.errors import Refused
+from unxen.journal.records import EntryKind
+from unxen.journal.store import Journal, open_journal
 from unxen.knowledge.tables import Knowledge
+from unxen.model.definition import Switch
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement, Verdict
@@ -16,70 +23,138 @@ from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
 from unxen.model.settings import Delivery, Settings
 from unxen.plan.judge import judge
+from unxen.platforms.base import Platform
 from unxen.probe.look import Look
 from unxen.probe.wanted import wanted_from
-from unxen.repair.holding import hold
+from unxen.repair.holding import HeldDisk, hold
 from unxen.repair.looking import look_through
-from unxen.repair.pipeline import Pipeline, Result
+from unxen.repair.pipeline import Pipeline
+from unxen.workflow.noting import leave_note
 from unxen.workflow.steps import Stopwatch
+from unxen.workflow.switching import begin_switch, failed_switch, pending, perform, row_of, waiting_bus
+from unxen.workflow.wishing import Asked, planned_switch
+
+LOG = logging.getLogger(__name__)
+Decide = Callable[[Look, Bus | None], Judgement]
 
 
-def repair(
-    guest: Guest,
-    settings: Settings,
-    knowledge: Knowledge,
-    *,
-    bus: Bus | None,
-    installation: InstallationId | None,
-    delivery: Delivery,
-    dry_run: bool,
-    listener: Listener,
-    accept_unclean_volume: bool = False,
-) -> Outcome:
-    """Makes the guest start on the chosen bus; with `dry_run` everything but the commit."""
+@dataclass(frozen=True)
+class Order:
+    """What was asked for on the command line, or by a service."""
+
+    bus: Bus | None = None
+    installation: InstallationId | None = None
+    delivery: Delivery = Delivery.AUTO
+    dry_run: bool = False
+    accept_unclean_volume: bool = False
+
+
+def repair(guest: Guest, platform: Platform, settings: Settings, knowledge: Knowledge, order: Order, listener: Listener) -> Outcome:
+    """Makes the guest start on the chosen bus; with `dry_run` everything but the commit and the switch."""
     watch = Stopwatch(listener)
     with ExitStack() as stack:
         with watch.step(Step.LOCK):
+            still_stopped = stack.enter_context(platform.locked(guest))
             held = stack.enter_context(hold(guest, settings, listener))
-        with watch.step(Step.LOOK):
-            first = look_through(held, wanted_from(knowledge))
-
-        def decide(look: Look, chosen: Bus | None) -> Judgement:
-            return judge(
-                look.facts,
-                guest.machine,
-                knowledge,
-                bus=chosen,
-                installation=installation,
-                preference=settings.preference,
-                repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
-                accept_unclean_volume=accept_unclean_volume,
-            )
-
-        with watch.step(Step.DECIDE):
-            judgement = decide(first, bus)
-        if judgement.verdict is not Verdict.REPAIRABLE:
-            return _outcome(guest, first, judgement, judgement.verdict, watch, dry_run)
-        journal = stack.enter_context(open_journal(settings.state_dir))
-        pipeline = Pipeline(journal, settings, knowledge, held, first, judgement, decide, watch.step, listener)
-        result = pipeline.run(guest.target, delivery, dry_run)
-        verdict = Verdict.REPAIRABLE if dry_run else Verdict.REPAIRED
-        return _outcome(guest, first, judgement, verdict, watch, dry_run, result)
+            still_stopped()
+        outcome = _Repair(guest, platform, settings, knowledge, order, listener, watch, held, stack).run()
+        outcome = replace(outcome, timings=watch.timings)
+        if not order.dry_run:
+            leave_note(platform, guest, outcome, settings)
+    return outcome
 
 
-def _outcome(
-    guest: Guest, look: Look, judgement: Judgement, verdict: Verdict, watch: Stopwatch, dry_run: bool, done: Result | None = None
-) -> Outcome:
-    return Outcome(
-        verb="repair",
-        target=guest.target,
-        verdict=verdict,
-        facts=look.facts,
-        judgement=judgement,
-        reasons=judgement.reasons,
-        dry_run=dry_run,
-        changed=done is not None and not dry_run,
-        entry=done.entry if done and not dry_run else None,
-        delivery=done.delivery if done else "",
-        timings=watch.timings,
-    )
+@dataclass(frozen=True)
+class _Repair:
+    """One repair with all that its steps share; the disks are held."""
+
+    guest: Guest
+    platform: Platform
+    settings: Settings
+    knowledge: Knowledge
+    order: Order
+    listener: Listener
+    watch: Stopwatch
+    held: tuple[HeldDisk, ...]
+    stack: ExitStack
+
+    def run(self) -> Outcome:
+        with self.watch.step(Step.LOOK):
+            first = look_through(self.held, wanted_from(self.knowledge))
+        bus = self.order.bus or waiting_bus(self.guest, self.platform, self.settings)
+        with self.watch.step(Step.DECIDE):
+            judgement = self._decide(first, bus)
+            switch = self._planned_switch(judgement, first, bus)
+        outcome = self._outcome(first, judgement, switch)
+        if judgement.verdict is not Verdict.REPAIRABLE and not switch.changes:
+            return outcome
+        if judgement.verdict is not Verdict.REPAIRABLE and self.order.dry_run:
+            return replace(outcome, verdict=Verdict.REPAIRABLE)
+        return self._work(first, judgement, switch, outcome)
+
+    def _work(self, first: Look, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
+        journal = self.stack.enter_context(open_journal(self.settings.state_dir))
+        if judgement.verdict is Verdict.REPAIRABLE:
+            outcome = self._repair_disks(journal, first, judgement, switch, outcome)
+        if self.order.dry_run or not switch.changes:
+            return outcome
+        return self._switch(journal, judgement.bus, switch, outcome)
+
+    def _repair_disks(self, journal: Journal, first: Look, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
+        pipeline = Pipeline(
+            journal, self.settings, self.knowledge, self.held, first, judgement, self._decide, self.watch.step, self.listener
+        )
+        row = row_of(self.guest, judgement.bus, switch)
+        done = pipeline.run(self.guest.target, self.order.delivery, self.order.dry_run, row)
+        if self.order.dry_run:
+            return replace(outcome, verdict=Verdict.REPAIRABLE, delivery=done.delivery)
+        return replace(outcome, verdict=Verdict.REPAIRED, changed=True, entry=done.entry, delivery=done.delivery)
+
+    def _switch(self, journal: Journal, bus: Bus, switch: Switch, outcome: Outcome) -> Outcome:
+        entry = outcome.entry if outcome.entry is not None else self._entry_for_switch(journal, bus, switch)
+        try:
+            with self.watch.step(Step.SWITCH):
+                perform(journal, self.platform, self.guest, entry, switch)
+        except Refused as error:
+            LOG.debug("switch failed", exc_info=True)
+            verdict = Verdict.REPAIRED if outcome.changed else Verdict.FAILED
+            return replace(outcome, verdict=verdict, entry=entry, reasons=failed_switch(error, self.guest, bus))
+        return replace(outcome, verdict=Verdict.REPAIRED, entry=entry, switched=True)
+
+    def _entry_for_switch(self, journal: Journal, bus: Bus, switch: Switch) -> int:
+        """The entry whose switch waits, or a new one."""
+        waiting = pending(journal, self.platform, self.guest)
+        if waiting is not None and waiting.kind is EntryKind.REPAIR:
+            return waiting.id
+        row = row_of(self.guest, bus, switch)
+        assert row is not None
+        return begin_switch(journal, self.guest, row)
+
+    def _planned_switch(self, judgement: Judgement, first: Look, bus: Bus | None) -> Switch:
+        asked = Asked(bus, self.settings.repair_guests_that_ran_on_kvm)
+        return planned_switch(self.platform, self.guest, judgement, first.facts, asked)
+
+    def _decide(self, look: Look, chosen: Bus | None) -> Judgement:
+        return judge(
+            look.facts,
+            self.guest.machine,
+            self.knowledge,
+            bus=chosen,
+            installation=self.order.installation,
+            preference=self.settings.preference,
+            repair_kvm_guests=self.settings.repair_guests_that_ran_on_kvm,
+            accept_unclean_volume=self.order.accept_unclean_volume,
+        )
+
+    def _outcome(self, look: Look, judgement: Judgement, switch: Switch) -> Outcome:
+        return Outcome(
+            verb="repair",
+            target=self.guest.target,
+            verdict=judgement.verdict,
+            facts=look.facts,
+            judgement=judgement,
+            reasons=judgement.reasons,
+            notes=self.guest.notes,
+            dry_run=self.order.dry_run,
+            definition=switch.changes,
+        )

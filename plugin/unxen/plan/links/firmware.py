@@ -17,15 +17,18 @@ BY_SCHEME = {Scheme.GPT: Firmware.UEFI, Scheme.MBR: Firmware.BIOS}
 
 def firmware_link(facts: GuestFacts, installation: Installation, machine: Machine) -> Link:
     """Whether the guest's boot files fit the machine's firmware."""
-    files = tuple(file for disk in facts.disks for file in disk.boot_files)
-    return link(LinkName.FIRMWARE, [_finding(files, _fitting(facts, installation, files), machine.firmware)])
+    return link(LinkName.FIRMWARE, [_finding(_boot_files(facts), fitting_firmware(facts, installation), machine.firmware)])
 
 
-def _fitting(facts: GuestFacts, installation: Installation, files: tuple[BootFile, ...]) -> frozenset[Firmware]:
+def fitting_firmware(facts: GuestFacts, installation: Installation) -> frozenset[Firmware]:
     """The kinds of firmware that this guest's boot files are for."""
-    found = frozenset(file.firmware for file in files) - {Firmware.UNKNOWN}
+    found = frozenset(file.firmware for file in _boot_files(facts)) - {Firmware.UNKNOWN}
     scheme = next((disk.scheme for disk in facts.disks if disk.number == installation.disk), Scheme.NONE)
     return frozenset({BY_SCHEME[scheme]}) if len(found) > 1 and scheme in BY_SCHEME else found
+
+
+def _boot_files(facts: GuestFacts) -> tuple[BootFile, ...]:
+    return tuple(file for disk in facts.disks for file in disk.boot_files)
 
 
 def _finding(files: tuple[BootFile, ...], fitting: frozenset[Firmware], firmware: Firmware) -> Finding:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last stop before a start: one judgement for all platforms, quick, and never in the way of a guest that it cannot judge.
+
+Looks read-only, as `inspect` does. Writes only under the policy `repair`, and then as `repair` does, with the bus left as it is.
+Raises nothing that matters: whatever goes wrong in looking lets the guest start, for it started without us before. A disk whose
+commit a crash left unfinished, or that unxen works on at this moment, must not start whatever the policy but `off` says.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+from unxen.errors import Refused
+from unxen.host.locks import held_by_unxen
+from unxen.knowledge.tables import Knowledge
+from unxen.model.guest import Guest
+from unxen.model.ids import Bus
+from unxen.model.judgement import InstallationJudgement, Verdict
+from unxen.model.outcome import Outcome
+from unxen.model.progress import nobody
+from unxen.model.reason import ReasonKind
+from unxen.model.settings import Delivery, GuardPolicy, Settings
+from unxen.model.start import Answer, StartJudgement, StartRisk
+from unxen.platforms.base import HookCall, HookPhase
+from unxen.platforms.files import FilesPlatform
+from unxen.workflow.inspect import inspect
+
+LOG = logging.getLogger(__name__)
+LOCKS = "locks"
+
+
+def judge_start(call: HookCall, target: str, settings: Settings, knowledge: Knowledge) -> StartJudgement:
+    """What to say to this hook call. `target` is what people would type for the guest."""
+    guest = call.guest
+    if settings.guard is GuardPolicy.OFF or call.phase is not HookPhase.BEFORE_START or guest is None or call.known_fine:
+        return StartJudgement(Answer.ALLOW, StartRisk.NONE, target)
+    if _held(guest, settings):
+        return StartJudgement(Answer.REFUSE, StartRisk.BEING_REPAIRED, target)
+    try:
+        seen = _look(guest, settings, knowledge)
+    except Refused as error:
+        LOG.info("%s is not judged: %s", target, error)
+        return StartJudgement(Answer.ALLOW, StartRisk.NOT_JUDGED, target, (("cause", error.first.kind.value),))
+    if any(each.kind is ReasonKind.COMMIT_UNFINISHED for each in seen.reasons):
+        return StartJudgement(Answer.REFUSE, StartRisk.HALF_WRITTEN, target)
+    if settings.guard is GuardPolicy.REPAIR and (done := _repaired(guest, seen, settings, knowledge)):
+        return StartJudgement(Answer.ALLOW, StartRisk.REPAIRED_NOW, target, (("entry", str(done.entry)),))
+    return _judged(guest, seen, target, settings.guard)
+
+
+def _held(guest: Guest, settings: Settings) -> bool:
+    for disk in guest.disks:
+        with suppress(OSError):
+            if held_by_unxen(settings.state_dir / LOCKS, disk.path):
+                return True
+    return False
+
+
+def _look(guest: Guest, settings: Settings, knowledge: Knowledge) -> Outcome:
+    return inspect(guest, FilesPlatform(), settings, knowledge, bus=None, installation=None, listener=nobody)
+
+
+def _repaired(guest: Guest, seen: Outcome, settings: Settings, knowledge: Knowledge) -> Outcome | None:
+    """Made whole where it stands, or None: the definition that is about to start cannot be changed from here."""
+    judgement = seen.judgement
+    leftovers = bool(guest.machine.xen_leftovers)
+    if seen.verdict is not Verdict.REPAIRABLE or judgement is None or judgement.bus is not guest.machine.bus or leftovers:
+        return None
+    from unxen.workflow.repair import Order, repair
+
+    try:
+        done = repair(guest, FilesPlatform(), settings, knowledge, Order(delivery=Delivery.IN_PLACE), nobody)
+    except Refused as error:
+        LOG.warning("%s could not be repaired before its start: %s", " + ".join(guest.target), error)
+        return None
+    return done if done.verdict is Verdict.REPAIRED else None
+
+
+def _judged(guest: Guest, seen: Outcome, target: str, policy: GuardPolicy) -> StartJudgement:
+    judged = seen.judgement.installations if seen.judgement else ()
+    bus = guest.machine.bus
+    if not judged or seen.verdict is Verdict.NO_WINDOWS:
+        return StartJudgement(Answer.ALLOW, StartRisk.NONE, target)
+    if bus is Bus.XEN:
+        answer = Answer.WARN if policy is GuardPolicy.WARN else Answer.REFUSE
+        return StartJudgement(answer, StartRisk.DEFINED_FOR_XEN, target, (("what", ", ".join(guest.machine.xen_leftovers)),))
+    if not _would_stop(judged, bus):
+        return StartJudgement(Answer.ALLOW, StartRisk.NONE, target)
+    return StartJudgement(_answer(guest, judged, policy), StartRisk.WOULD_STOP, target, (("bus", bus.value),))
+
+
+def _would_stop(judged: Sequence[InstallationJudgement], bus: Bus) -> bool:
+    """Every Windows on these disks has a broken link on the bus that it is about to get; unknown is not broken."""
+    chains = [[chain for chain in each.chains if chain.bus is bus] for each in judged]
+    return all(found and not found[0].whole for found in chains)
+
+
+def _answer(guest: Guest, judged: Sequence[InstallationJudgement], policy: GuardPolicy) -> Answer:
+    if policy in (GuardPolicy.WARN, GuardPolicy.REFUSE):
+        return Answer.WARN if policy is GuardPolicy.WARN else Answer.REFUSE
+    evidence = bool(guest.machine.xen_leftovers) or any(found.evidence for each in judged for found in each.xen)
+    ran = any(each.ran_on_kvm for each in judged)
+    return Answer.REFUSE if evidence and not ran else Answer.WARN

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a watcher does with one guest: look, and repair where policy says so; what time may mend is tried again.
+
+Looks first without a lock, so a guest that is fine costs a look and nothing is held. Repairs by the recipe that people use. A guest
+whose repair somebody took back is only reported: a person decided. Raises what the recipes do not foresee, nothing else.
+"""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+
+from unxen.errors import Refused
+from unxen.knowledge.tables import Knowledge
+from unxen.model.guest import Guest
+from unxen.model.judgement import Verdict
+from unxen.model.outcome import Outcome
+from unxen.model.progress import nobody
+from unxen.model.reason import Reason, ReasonKind
+from unxen.model.settings import Settings, WatchPolicy
+from unxen.platforms.base import Platform
+from unxen.services.watch import Treated
+from unxen.workflow.inspect import inspect
+from unxen.workflow.noting import leave_note, sentence
+from unxen.workflow.repair import Order, repair
+from unxen.workflow.switching import was_undone
+
+LOG = logging.getLogger(__name__)
+# What time may mend; everything else stands until somebody changes the guest, which a watcher sees.
+PASSING = frozenset(
+    {
+        ReasonKind.DISK_MISSING,
+        ReasonKind.NO_PERMISSION,
+        ReasonKind.BACKING_MISSING,
+        ReasonKind.TOOL_MISSING,
+        ReasonKind.TOOL_FAILED,
+        ReasonKind.NO_SPACE,
+        ReasonKind.APPLIANCE_FAILED,
+        ReasonKind.BUSY,
+        ReasonKind.ROLLED_BACK,
+        ReasonKind.SWITCH_FAILED,
+        ReasonKind.PLATFORM_REFUSED,
+        ReasonKind.PROBE_FAILED,
+        ReasonKind.DEFECT,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """The treatment of every guest of one platform, by its name behind the scheme."""
+
+    platform: Platform
+    scheme: str
+    settings: Settings
+    knowledge: Knowledge
+
+    def __call__(self, name: str) -> Treated:
+        """One guest, once."""
+        try:
+            guest = self.platform.describe((f"{self.scheme}:{name}",), ())
+            if _being_written(guest, self.settings.watch_quiet_seconds):
+                return Treated.NOT_YET
+            outcome = self._outcome(guest)
+        except Refused as error:
+            LOG.info("%s:%s: %s", self.scheme, name, error)
+            return _later(error.reasons)
+        LOG.log(logging.INFO if outcome.verdict in (Verdict.HEALTHY, Verdict.NO_WINDOWS) else logging.WARNING, sentence(outcome))
+        return _later(outcome.reasons)
+
+    def _outcome(self, guest: Guest) -> Outcome:
+        seen = inspect(guest, self.platform, self.settings, self.knowledge, bus=None, installation=None, listener=nobody)
+        if seen.verdict is Verdict.REPAIRABLE and self._may_repair(guest):
+            order = Order(delivery=self.settings.delivery)
+            return repair(guest, self.platform, self.settings, self.knowledge, order, nobody)
+        leave_note(self.platform, guest, seen, self.settings)
+        return seen
+
+    def _may_repair(self, guest: Guest) -> bool:
+        return self.settings.watch is WatchPolicy.REPAIR and not was_undone(guest, self.settings)
+
+
+def _being_written(guest: Guest, quiet: float) -> bool:
+    """Whether a disk changed a moment ago: a copy may still be going on, and nothing tells when it ends but that it does."""
+    return any(_age(disk.path) < quiet for disk in guest.disks)
+
+
+def _age(path: str) -> float:
+    try:
+        return abs(time.time() - os.stat(path).st_mtime)  # noqa: PTH116
+    except OSError:
+        return float("inf")
+
+
+def _later(reasons: tuple[Reason, ...]) -> Treated:
+    kinds = {each.kind for each in reasons}
+    if ReasonKind.IN_USE in kinds:
+        return Treated.WHEN_STOPPED
+    return Treated.AGAIN if kinds & PASSING else Treated.SETTLED

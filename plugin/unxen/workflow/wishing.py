@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a repaired Windows needs of its machine, read from the same judgement that the repair follows.
+
+Touches nothing but the definition that the platform reads to plan its change. Refused comes from the platform, when a definition
+cannot be what Windows needs.
+"""
+
+from dataclasses import dataclass
+
+from unxen.model.definition import Switch, Wish
+from unxen.model.facts import GuestFacts, Installation
+from unxen.model.guest import Guest
+from unxen.model.ids import Bus, Firmware
+from unxen.model.judgement import Judgement, Verdict
+from unxen.plan.links.firmware import fitting_firmware
+from unxen.platforms.base import Platform
+
+NOTHING = Switch("", "")
+NETKVM = "netkvm"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What decides whether a definition may be touched beside what the disks say."""
+
+    bus: Bus | None
+    repair_kvm_guests: bool
+
+
+def planned_switch(platform: Platform, guest: Guest, judgement: Judgement, facts: GuestFacts, asked: Asked) -> Switch:
+    """The change of the definition that this judgement calls for; without changes when it calls for none."""
+    if judgement.bus in (Bus.UNKNOWN, Bus.XEN) or not _concerned(guest, judgement, asked):
+        return NOTHING
+    return platform.plan_switch(guest, wish_of(judgement, facts))
+
+
+def _concerned(guest: Guest, judgement: Judgement, asked: Asked) -> bool:
+    """Something is to be done on the disk, or it was asked for, or the definition still speaks of Xen.
+
+    A definition of Xen's counts only for a Windows that has not run on KVM since: one that has starts as it is.
+    """
+    if judgement.verdict is Verdict.REPAIRABLE:
+        return True
+    if judgement.verdict is not Verdict.HEALTHY:
+        return False
+    ran = all(each.ran_on_kvm for each in judgement.installations) and not asked.repair_kvm_guests
+    return asked.bus is not None or (bool(guest.machine.xen_leftovers) and not ran)
+
+
+def wish_of(judgement: Judgement, facts: GuestFacts) -> Wish:
+    """What all judged installations together need."""
+    judged = {each.installation: each for each in judgement.installations if each.verdict is not Verdict.REFUSED}
+    seen = [each for each in facts.installations if each.id in judged]
+    usable = [frozenset(chain.bus for chain in each.chains if chain.whole or chain.mendable) for each in judged.values()]
+    return Wish(
+        bus=judgement.bus,
+        disks=tuple(dict.fromkeys(each.disk for each in seen)),
+        drivers=frozenset.intersection(*usable) if usable else frozenset(),
+        windows=min((each.windows.version for each in seen if each.windows), default=(0, 0, 0)),
+        netkvm=bool(seen) and all(_has_netkvm(each) for each in seen),
+        firmware=_firmware(facts, seen),
+    )
+
+
+def _has_netkvm(installation: Installation) -> bool:
+    sets = installation.system.control_sets if installation.system else ()
+    return bool(sets) and all(any(each.name.lower() == NETKVM for each in control_set.services) for control_set in sets)
+
+
+def _firmware(facts: GuestFacts, seen: list[Installation]) -> Firmware:
+    """What the boot files are for, where all of them agree."""
+    found = {kind for each in seen for kind in fitting_firmware(facts, each)}
+    return found.pop() if len(found) == 1 else Firmware.UNKNOWN

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guard's answers, row by row: who is refused, who is warned of, and that nothing goes wrong in a way that stops a guest."""
+
+from dataclasses import replace
+
+import pytest
+from generators import outcomes
+from unxen.errors import refused
+from unxen.host.locks import own_locks
+from unxen.model.disk import Disk
+from unxen.model.guest import Guest, Machine
+from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.outcome import Outcome
+from unxen.model.reason import ReasonKind, reason
+from unxen.model.settings import GuardPolicy, Settings
+from unxen.model.start import Answer, StartRisk
+from unxen.platforms.base import HookCall, HookPhase
+from unxen.report.start_messages import tell_start
+from unxen.services import guard
+
+TARGET = "libvirt:win10"
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """One start under a policy, with what the look shows or raises."""
+
+    def run(seen, policy=GuardPolicy.AUTO, bus=Bus.SATA, phase=HookPhase.BEFORE_START, leftovers=(), **call):
+        def look(*_arguments, **_keywords):
+            if isinstance(seen, Exception):
+                raise seen
+            return seen
+
+        monkeypatch.setattr(guard, "inspect", look)
+        disk = tmp_path / "disk.raw"
+        disk.touch()
+        guest = Guest((TARGET,), (Disk(DiskNumber(1), str(disk), ImageFormat.RAW),), Machine(bus, xen_leftovers=leftovers))
+        settings = Settings(tmp_path / "state", guard=policy)
+        return guard.judge_start(HookCall("win10", phase, guest, **call), TARGET, settings, None)  # type: ignore[arg-type]
+
+    return run
+
+
+def with_xen(*, evidence: bool, ran: bool) -> Outcome:
+    """A Windows whose chain is broken on SATA."""
+    seen = outcomes.repairable()
+    judged = seen.judgement.installations[0]
+    xen = tuple(replace(each, evidence=evidence) for each in judged.xen)
+    judged = replace(judged, xen=xen, ran_on_kvm=ran)
+    return replace(seen, judgement=replace(seen.judgement, installations=(judged,)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "evidence", "ran", "answer"),
+    [
+        (GuardPolicy.AUTO, True, False, Answer.REFUSE),
+        (GuardPolicy.AUTO, True, True, Answer.WARN),
+        (GuardPolicy.AUTO, False, False, Answer.WARN),
+        (GuardPolicy.WARN, True, False, Answer.WARN),
+        (GuardPolicy.REFUSE, False, True, Answer.REFUSE),
+        (GuardPolicy.OFF, True, False, Answer.ALLOW),
+    ],
+)
+def test_broken_chain_is_answered_by_evidence_and_policy(ask, policy, evidence, ran, answer) -> None:
+    assert ask(with_xen(evidence=evidence, ran=ran), policy).answer is answer
+
+
+def test_healthy_guest_and_guest_without_windows_may_start(ask) -> None:
+    for seen in (outcomes.healthy(), outcomes.no_windows()):
+        for policy in GuardPolicy:
+            assert ask(seen, policy).answer is Answer.ALLOW
+
+
+def test_bus_of_xen_gets_a_better_sentence_than_the_platforms(ask) -> None:
+    found = ask(with_xen(evidence=True, ran=False), bus=Bus.XEN, leftovers=("bus xen of xvda",))
+    assert (found.answer, found.risk) == (Answer.REFUSE, StartRisk.DEFINED_FOR_XEN)
+    assert "unxen repair libvirt:win10" in tell_start(found)
+    assert ask(outcomes.no_windows(), bus=Bus.XEN).answer is Answer.ALLOW
+
+
+def test_half_written_disk_never_starts_unless_the_guard_is_off(ask) -> None:
+    seen = replace(outcomes.healthy(), reasons=(reason(ReasonKind.COMMIT_UNFINISHED, "/d"),))
+    for policy in GuardPolicy:
+        refused_then = Answer.ALLOW if policy is GuardPolicy.OFF else Answer.REFUSE
+        assert ask(seen, policy).answer is refused_then
+
+
+def test_disk_that_unxen_works_on_does_not_start(ask, tmp_path) -> None:
+    disk = tmp_path / "disk.raw"
+    disk.touch()
+    with own_locks(tmp_path / "state" / "locks", [str(disk)], wait=0, waiting=lambda: None):
+        assert ask(outcomes.healthy()).risk is StartRisk.BEING_REPAIRED
+    assert ask(outcomes.healthy()).answer is Answer.ALLOW
+
+
+@pytest.mark.parametrize("kind", [ReasonKind.NO_PERMISSION, ReasonKind.DISK_MISSING, ReasonKind.TOOL_MISSING, ReasonKind.IN_USE])
+def test_guest_that_cannot_be_judged_may_start(ask, kind) -> None:
+    assert ask(refused(kind, "/d")).answer is Answer.ALLOW
+
+
+def test_other_moments_and_starts_that_are_none_are_let_through(ask) -> None:
+    seen = with_xen(evidence=True, ran=False)
+    for phase in set(HookPhase) - {HookPhase.BEFORE_START}:
+        assert ask(seen, phase=phase).answer is Answer.ALLOW
+    assert ask(seen, known_fine=True).answer is Answer.ALLOW
+
+
+def test_sentence_is_one_short_line_without_control_letters(ask) -> None:
+    found = replace(ask(with_xen(evidence=True, ran=False)), target="libvirt:a\x1b[2Jb\nc")
+    assert "\n" not in tell_start(found)
+    assert "\x1b" not in tell_start(found)
+    assert len(tell_start(found)) < 200
