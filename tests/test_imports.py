@@ -36,6 +36,7 @@ FOREIGN_BY_FOLDER = {
     "libvirt": ("platforms",),
     "proxmoxer": ("platforms",),
     "guestfs": ("repair/delivery",),
+    "jinja2": ("report/html",),
 }
 
 

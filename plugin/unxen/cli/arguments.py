@@ -159,6 +159,13 @@ def _hook_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the platform called its hook with")
 
 
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="only these guests, as they were named then")
+    parser.add_argument("--html", default="", metavar="FILE", help="write one self-contained page; - is standard output")
+    parser.add_argument("--days", type=_days, default=0, metavar="N", help="only the last N days")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
 _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
@@ -178,6 +185,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
     "hook": ("answer a platform that is about to start a guest", (_platform_argument, _hook_arguments)),
+    "report": ("show what became of all guests", (_report_options,)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }
 
@@ -185,6 +193,12 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError("a number from 1 to 64 is expected")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 36500:
+        raise argparse.ArgumentTypeError("a number of days from 1 on is expected")
     return int(text)
 
 

@@ -36,6 +36,8 @@ class Call:
     platform: str = ""
     arguments: tuple[str, ...] = ()
     once: bool = False
+    html: str = ""
+    days: int = 0
 
 
 @dataclass(frozen=True)

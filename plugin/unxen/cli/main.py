@@ -23,7 +23,14 @@ from unxen.model.reason import Reason, ReasonKind
 from unxen.report.exit_codes import DONE, INTERRUPTED
 
 # Verbs that are about this host and not about a guest: each module has `run(call)`, which prints and gives the exit code.
-HOST_VERBS = {"config": "config", "doctor": "doctor", "exit-codes": "exit_codes", "hook": "hook", "watch": "watch"}
+HOST_VERBS = {
+    "config": "config",
+    "doctor": "doctor",
+    "exit-codes": "exit_codes",
+    "hook": "hook",
+    "report": "report",
+    "watch": "watch",
+}
 READER_GONE = 128 + signal.SIGPIPE
 """What a shell shows for a program that a closed pipe ended."""
 

@@ -24,6 +24,7 @@ from unxen.model.settings import Settings
 from unxen.platforms.base import Platform
 from unxen.platforms.files import mistaken_format
 from unxen.platforms.schemes import platform_for
+from unxen.report.exit_codes import REASON_CODES, WRONG_USAGE
 
 LOG = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Result:
     product: bytes | None = None
 
 
+REMEMBERED = ("repair", "undo")
 Verb = Callable[[Job], tuple[Outcome, bytes | None]]
 # Modules are imported when their verb is asked for: what `inspect` starts with decides how cheap a look is.
 _MODULES = {"inspect": "inspect", "plan": "plan", "repair": "repair", "undo": "undo"}
@@ -65,7 +67,22 @@ _VERDICTS = {
 
 
 def work(asked: GuestCall, listener: Listener) -> Result:
-    """One guest, from names to the outcome."""
+    """One guest, from names to the outcome; what was done or refused is remembered."""
+    result = _told(asked, listener)
+    if asked.call.verb in REMEMBERED and result.outcome.verdict is not Verdict.NO_WINDOWS:
+        _remember(asked, result.outcome)
+    return result
+
+
+def _remember(asked: GuestCall, outcome: Outcome) -> None:
+    from unxen.workflow.history import remember_outcome
+
+    # A mistake on the command line or in the configuration says nothing about a guest.
+    if not outcome.reasons or REASON_CODES[outcome.reasons[0].kind] != WRONG_USAGE:
+        remember_outcome(outcome, _settings(asked))
+
+
+def _told(asked: GuestCall, listener: Listener) -> Result:
     try:
         return _work(asked, listener)
     except Refused as error:

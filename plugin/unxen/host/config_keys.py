@@ -128,5 +128,6 @@ KEYS: dict[str, Key] = {
     "repair_guests_with_snapshots": Key(_boolean, "false", "going back to a snapshot brings the old bus and disk back"),
     "notes": Key(_boolean, "true", "leave a note at the guest on its platform"),
     "libvirt_uri": Key(_text_like(r"[a-z+]+:///?[!-~]*", "a libvirt URI"), '"qemu:///system"', "where libvirt's guests are"),
+    "history_days": Key(_number(1, 36500, whole=True), "365", "how many days what was done is remembered for unxen report"),
     "knowledge_dir": Key(_directory, '"/etc/unxen/knowledge.d"', "where tables of your own driver families lie"),
 }

@@ -57,6 +57,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             after text not null
         )""",
     ),
+    ("create table outcomes (number integer primary key autoincrement, at real not null, document text not null)",),
 )
 VERSION = len(STEPS)
 

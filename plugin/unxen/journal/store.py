@@ -170,6 +170,18 @@ class Journal:
         self._connection.execute("insert into moves values (?, ?, ?)", (entry, state.value, at))
 
     @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction on the tables that other modules of this folder own, durable at its end."""
+        with self._written():
+            yield self._connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Questions to tables that other modules of this folder own."""
+        with self._told():
+            yield self._connection
+
+    @contextmanager
     def _written(self) -> Iterator[None]:
         """One transaction, durable at its end."""
         with self._told(), self._connection:

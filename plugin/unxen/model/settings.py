@@ -67,3 +67,4 @@ class Settings:
     repair_guests_with_snapshots: bool = False
     notes: bool = True
     libvirt_uri: str = "qemu:///system"
+    history_days: int = 365
