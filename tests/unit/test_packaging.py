@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian package asks for what the program imports and starts, and for nothing that would hurt a Proxmox VE node."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+CONTROL = (TOP / "packaging" / "debian" / "control").read_text()
+INSTALLER = (TOP / "packaging" / "install-debian.sh").read_text()
+# Needed for a checkout and not for an installed package, or essential on Debian.
+ONLY_FOR_A_CHECKOUT = {"python3-venv", "python3-pip", "python3-setuptools", "python3-wheel", "ca-certificates", "util-linux"}
+# Comes with the packages that need it.
+BY_OTHERS = {"qemu-system-x86": "python3-guestfs"}
+
+
+def field(name: str) -> list[str]:
+    """The alternatives of one field of the binary package, an element for each comma."""
+    (found,) = re.findall(rf"(?m)^{name}: ((?:.*\n)(?: .*\n)*)", CONTROL.split("\n\n", 1)[1])
+    return [each.strip() for each in found.split(",") if each.strip()]
+
+
+def wanted() -> list[str]:
+    (found,) = re.findall(r'for_running="([^"]*)"', INSTALLER)
+    return [each for each in found.split() if each not in ONLY_FOR_A_CHECKOUT]
+
+
+@pytest.mark.parametrize("package", wanted())
+def test_what_a_checkout_installs_the_package_asks_for(package: str) -> None:
+    asked = [name for one in ("Depends", "Recommends", "Suggests") for each in field(one) for name in re.split(r"\s*\|\s*", each)]
+    assert BY_OTHERS.get(package, package) in asked
+
+
+def test_qemu_of_proxmox_counts_as_qemu_and_no_version_is_asked() -> None:
+    for package in [each for each in field("Depends") if each.startswith("qemu")]:
+        assert package.endswith("| pve-qemu-kvm")
+        assert "(" not in package
+
+
+def test_no_daemon_is_pulled_onto_a_host() -> None:
+    asked = " ".join(each for one in ("Depends", "Recommends") for each in field(one))
+    assert "daemon" not in asked
+    assert "proxmoxer" not in asked
