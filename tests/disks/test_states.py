@@ -135,6 +135,25 @@ def test_unclean_volume_is_repaired_in_place_when_that_is_asked_for(unxen, disk:
     assert digest(disk) == before
 
 
+def test_snapshot_of_a_running_machine_is_repaired_in_place_when_its_journal_leaves_the_hive_alone(unxen, disk: Path) -> None:
+    states.at_work_elsewhere(disk)
+    before = digest(disk)
+    assert unxen("repair", disk, "--delivery", "appliance")[0] == 23
+    code, document = unxen("repair", disk)
+    (note,) = (each for each in document["installations"][0]["notes"] if each["kind"] == "unclean-volume")
+    assert (code, document["delivery"], note["details"]["pending"]) == (0, "in-place", "elsewhere")
+    assert unxen("inspect", disk)[0] == 0
+    assert unxen("undo", disk)[0] == 0
+    assert digest(disk) == before
+
+
+@pytest.mark.parametrize("options", [(), (ACCEPT,)])
+def test_snapshot_whose_journal_would_change_the_hives_record_is_refused_even_on_request(unxen, disk: Path, options) -> None:
+    states.at_work_on_the_hive(disk)
+    code, document = unxen("repair", disk, *options)
+    assert (code, kinds(document)) == (23, ["journal-unclean"])
+
+
 OPEN = states.logged(clean=False)
 NOT_ACCEPTED = {
     "a cluster that is not in use": (states.all_of(OPEN, states.free_a_cluster), "bitmap"),

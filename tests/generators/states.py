@@ -12,6 +12,7 @@ from pathlib import Path
 
 from generators.disks import MIB, SECTOR, mounted, place, write_file
 from generators.hives import windows_hive
+from generators.journals import Action, journal
 from generators.volumes import change_attribute, open_volume, patch, restart_page, set_volume_dirty, write_log
 
 HIVE = "Windows/System32/config/SYSTEM"
@@ -34,6 +35,20 @@ def sleeping(signature: bytes) -> Callable[[Path], None]:
 def logged(**page: object) -> Callable[[Path], None]:
     """A journal whose two restart pages say so."""
     return lambda volume: write_log(volume, [restart_page(**page)] * 2)  # type: ignore[arg-type]
+
+
+def at_work_elsewhere(volume: Path) -> None:
+    """The open journal of a running Windows whose records change a far cluster."""
+    write_log(volume, [journal([Action(0x1B, 0x01), Action(0x08, 0x08, (5000,), bytes(64)), Action(0x1D, data=bytes(500))])])
+
+
+def at_work_on_the_hive(volume: Path) -> None:
+    """The same, but a record gives the hive new sizes."""
+    opened = open_volume(volume)
+    entry = opened.find(HIVE_PATH)
+    assert entry is not None
+    cluster = opened.mft.place(entry.number) // opened.boot.cluster_size
+    write_log(volume, [journal([Action(0x1B, 0x01), Action(0x0B, 0x0B, (cluster,), bytes(24))])])
 
 
 def unreadable_log(volume: Path) -> None:

@@ -59,15 +59,24 @@ def unclean(kind: ReasonKind, state: str, footing: Footing | None, *, accept: bo
 
 
 SURE = Footing(bins_whole=True, clusters_in_use=True, pending=PendingWork.ELSEWHERE)
+UNSURE = Footing(bins_whole=True, clusters_in_use=True, pending=PendingWork.UNKNOWN)
 OPEN = (ReasonKind.JOURNAL_UNCLEAN, "unclean")
 
 
 @pytest.mark.parametrize(("kind", "state"), [(ReasonKind.VOLUME_DIRTY, "dirty"), OPEN, (ReasonKind.JOURNAL_UNCLEAN, "version-2")])
 def test_unclean_volume_is_accepted_only_when_asked_for(kind: ReasonKind, state: str) -> None:
-    assert unclean(kind, state, SURE, accept=False).verdict is Verdict.REFUSED
-    judgement = unclean(kind, state, SURE, accept=True)
+    assert unclean(kind, state, UNSURE, accept=False).verdict is Verdict.REFUSED
+    judgement = unclean(kind, state, UNSURE, accept=True)
     assert judgement.verdict is Verdict.REPAIRABLE
     assert NoteKind.UNCLEAN_VOLUME in told(judgement)
+
+
+def test_open_journal_that_provably_leaves_the_hive_alone_needs_no_asking() -> None:
+    assert unclean(*OPEN, SURE, accept=False).verdict is Verdict.REPAIRABLE
+    for other in (replace(SURE, bins_whole=False), replace(SURE, clusters_in_use=False), replace(SURE, pending=PendingWork.HERE)):
+        assert unclean(*OPEN, other, accept=False).verdict is Verdict.REFUSED
+    assert unclean(ReasonKind.JOURNAL_UNCLEAN, "version-2", SURE, accept=False).verdict is Verdict.REFUSED
+    assert unclean(ReasonKind.VOLUME_DIRTY, "dirty", SURE, accept=False).verdict is Verdict.REFUSED
 
 
 @pytest.mark.parametrize(

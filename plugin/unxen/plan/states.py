@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a disk was left decides whether it may be touched at all; here that is weighed, and the way out is named where there is one.
 
-Touches nothing. A volume that Windows has not let go of is accepted only when that was asked for, and only where the hive surely
-lies; a state that could not be read never is.
+Touches nothing. A volume that Windows has not let go of is accepted when that was asked for and the hive surely lies where it seems
+to, or without being asked for when every record of its open journal was read and none touches the hive (a snapshot of a running
+machine). A state that could not be read never is.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from unxen.plan.examined import Examined
 
 DIRTY = "dirty"
 USUAL_SECTOR = 512
+OPEN = (ReasonKind.JOURNAL_UNCLEAN, JournalState.UNCLEAN.value)
 ACCEPTABLE = {
     ReasonKind.VOLUME_DIRTY: (DIRTY,),
     ReasonKind.JOURNAL_UNCLEAN: (JournalState.UNCLEAN.value, JournalState.VERSION_2.value),
@@ -25,17 +27,22 @@ ACCEPTABLE = {
 
 def troubles(installation: Installation, *, accept_unclean_volume: bool) -> tuple[Reason, ...]:
     """What of an installation's states forbids a repair; what was asked for and cannot be accepted says why."""
-    if not accept_unclean_volume:
-        return installation.troubles
-    weighed = (_weighed(each, installation.footing) for each in installation.troubles)
+    weighed = (_weighed(each, installation.footing, asked=accept_unclean_volume) for each in installation.troubles)
     return tuple(each for each in weighed if each is not None)
 
 
-def _weighed(trouble: Reason, footing: Footing | None) -> Reason | None:
+def _weighed(trouble: Reason, footing: Footing | None, *, asked: bool) -> Reason | None:
+    """None for a trouble that is none: it was accepted, or an open journal provably does not concern the hive."""
     if trouble.kind not in ACCEPTABLE:
         return trouble
+    if not asked:
+        return None if (trouble.kind, trouble.detail("state")) == OPEN and _proven(footing) else trouble
     obstacle = "state" if trouble.detail("state") not in ACCEPTABLE[trouble.kind] else _obstacle(footing)
     return replace(trouble, details=(*trouble.details, ("obstacle", obstacle))) if obstacle else None
+
+
+def _proven(footing: Footing | None) -> bool:
+    return footing is not None and footing.pending is PendingWork.ELSEWHERE and not _obstacle(footing)
 
 
 def _obstacle(footing: Footing | None) -> str:

@@ -5,22 +5,24 @@ Reads $Bitmap and, where it is not clean, $LogFile of one volume; only volumes i
 speaks against it.
 """
 
-from unxen.model.volume_facts import FileRecord, Footing, PendingWork, Run
+from unxen.model.volume_facts import HARMLESS_JOURNALS, FileRecord, Footing, JournalState, PendingWork, Run
 from unxen.probe.malformed import VOLUME_ERRORS, Malformed
 from unxen.probe.mft_record import Type
 from unxen.probe.ntfs import NtfsVolume
+from unxen.probe.pending_work import pending_work
 from unxen.registry.base_block import read_base_block
 from unxen.registry.bins import bins_whole
 
 BITMAP_RECORD = 6
 
 
-def read_footing(volume: NtfsVolume, record: FileRecord, hive: bytes) -> Footing:
-    """How surely the hive's clusters are its own."""
+def read_footing(volume: NtfsVolume, record: FileRecord, directory: int, hive: bytes, journal: JournalState) -> Footing:
+    """How surely the hive's clusters are its own; `directory` is the record of the directory that it lies in."""
+    settled = journal in HARMLESS_JOURNALS
     return Footing(
         bins_whole=bins_whole(hive, read_base_block(hive).bins_size),
         clusters_in_use=_in_use(volume, record),
-        pending=PendingWork.UNKNOWN,
+        pending=PendingWork.ELSEWHERE if settled else pending_work(volume, record.number, directory),
     )
 
 

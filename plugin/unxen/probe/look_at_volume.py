@@ -16,6 +16,7 @@ from unxen.model.volume_facts import HARMLESS_JOURNALS, BootFile, Footing, Hiber
 from unxen.probe.boot_files import read_boot_files
 from unxen.probe.device import Readable
 from unxen.probe.file_seen import SeenFiles
+from unxen.probe.files import Entry
 from unxen.probe.hive_file import HiveFile, read_hive_file
 from unxen.probe.installations import Found, find_installations
 from unxen.probe.kernel_version import read_kernel
@@ -89,19 +90,20 @@ def _installation(
         system=None,
         troubles=hive.troubles + volume_troubles(volume, identity),
         signs=read_signs(seen, found),
-        footing=_footing(ntfs, hive, volume),
+        footing=_footing(ntfs, found, hive, seen, volume),
     )
     return _with_registry(ntfs, found, hive, seen, seen_as, wanted), hive.data
 
 
-def _footing(ntfs: NtfsVolume, hive: HiveFile, volume: Volume) -> Footing | None:
+def _footing(ntfs: NtfsVolume, found: Found, hive: HiveFile, seen: SeenFiles, volume: Volume) -> Footing | None:
     """Looked at only where it matters: a clean volume is not asked."""
     clean = volume.dirty is False and volume.journal in HARMLESS_JOURNALS
-    if clean or hive.record is None or hive.data is None:
+    directory = None if clean else seen.entry(found.config)
+    if hive.record is None or hive.data is None or not isinstance(directory, Entry):
         return None
     from unxen.probe.footing import read_footing  # lazily: most volumes are clean
 
-    return read_footing(ntfs, hive.record, hive.data)
+    return read_footing(ntfs, hive.record, directory.number, hive.data, volume.journal)
 
 
 def _with_registry(

@@ -28,6 +28,7 @@ class Type(IntEnum):
     DATA = 0x80
     INDEX_ROOT = 0x90
     INDEX_ALLOCATION = 0xA0
+    BITMAP = 0xB0
     REPARSE_POINT = 0xC0
 
 
