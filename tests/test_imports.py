@@ -37,6 +37,7 @@ FOREIGN_BY_FOLDER = {
     "proxmoxer": ("platforms",),
     "guestfs": ("repair/delivery",),
     "jinja2": ("report/html",),
+    "prometheus_client": ("services/keeping",),
 }
 
 

@@ -41,6 +41,8 @@ def example() -> str:
 
 def _line(origin: Origin) -> str:
     source = f"{origin.place}, line {origin.line}" if origin.line else origin.place or "default"
+    if origin.value is None:
+        return f"# {origin.name} is not set\n"
     setting = f"{origin.name} = {json.dumps(_plain(origin.value), ensure_ascii=False)}"
     return f"{visible(setting):<58}  # {visible(source)}\n"
 

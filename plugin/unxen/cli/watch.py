@@ -13,6 +13,7 @@ from unxen.host.config import knowledge_rows, load_settings
 from unxen.knowledge.loader import load_knowledge
 from unxen.platforms.schemes import make
 from unxen.report.exit_codes import DONE
+from unxen.services.keeping import Keeper
 from unxen.services.treatment import Treatment
 from unxen.services.watch import Rhythm, Watcher
 
@@ -23,7 +24,8 @@ def run(call: Call) -> int:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     settings = load_settings()
     platform = make(call.platform, settings)
-    treatment = Treatment(platform, call.platform, settings, load_knowledge(knowledge_rows(settings)))
+    keeper = Keeper(call.platform, settings)
+    treatment = Treatment(platform, call.platform, settings, load_knowledge(knowledge_rows(settings)), keeper)
     watcher = Watcher(platform, treatment, Rhythm(poll=settings.watch_poll_seconds, not_yet=settings.watch_quiet_seconds))
     if call.once:
         watcher.turn(0.0)

@@ -129,5 +129,8 @@ KEYS: dict[str, Key] = {
     "notes": Key(_boolean, "true", "leave a note at the guest on its platform"),
     "libvirt_uri": Key(_text_like(r"[a-z+]+:///?[!-~]*", "a libvirt URI"), '"qemu:///system"', "where libvirt's guests are"),
     "history_days": Key(_number(1, 36500, whole=True), "365", "how many days what was done is remembered for unxen report"),
+    "metrics_dir": Key(
+        _directory, '"/var/lib/prometheus/node-exporter"', "where watchers write counters for the node exporter; nowhere if not set"
+    ),
     "knowledge_dir": Key(_directory, '"/etc/unxen/knowledge.d"', "where tables of your own driver families lie"),
 }

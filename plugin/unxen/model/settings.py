@@ -68,3 +68,4 @@ class Settings:
     notes: bool = True
     libvirt_uri: str = "qemu:///system"
     history_days: int = 365
+    metrics_dir: Path | None = None

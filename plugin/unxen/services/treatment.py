@@ -8,6 +8,7 @@ whose repair somebody took back is only reported: a person decided. Raises what 
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from unxen.errors import Refused
@@ -44,6 +45,11 @@ PASSING = frozenset(
         ReasonKind.DEFECT,
     }
 )
+QUIET = (Verdict.HEALTHY, Verdict.NO_WINDOWS)
+
+
+def _untold(_outcome: Outcome, _seconds: float) -> None:
+    """Nobody keeps it."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,21 @@ class Treatment:
     scheme: str
     settings: Settings
     knowledge: Knowledge
+    told: Callable[[Outcome, float], None] = _untold
 
     def __call__(self, name: str) -> Treated:
-        """One guest, once."""
+        """One guest, once; what came of it and how many seconds it took is told to whoever keeps it."""
+        target, begun = f"{self.scheme}:{name}", time.monotonic()
         try:
-            guest = self.platform.describe((f"{self.scheme}:{name}",), ())
+            guest = self.platform.describe((target,), ())
             if _being_written(guest, self.settings.watch_quiet_seconds):
                 return Treated.NOT_YET
             outcome = self._outcome(guest)
+            LOG.log(logging.INFO if outcome.verdict in QUIET else logging.WARNING, sentence(outcome))
         except Refused as error:
-            LOG.info("%s:%s: %s", self.scheme, name, error)
-            return _later(error.reasons)
-        LOG.log(logging.INFO if outcome.verdict in (Verdict.HEALTHY, Verdict.NO_WINDOWS) else logging.WARNING, sentence(outcome))
+            LOG.info("%s: %s", target, error)
+            outcome = Outcome("watch", (target,), Verdict.REFUSED, reasons=error.reasons)
+        self.told(outcome, time.monotonic() - begun)
         return _later(outcome.reasons)
 
     def _outcome(self, guest: Guest) -> Outcome:
