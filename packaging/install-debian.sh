@@ -13,7 +13,7 @@ for_running="qemu-utils qemu-system-common qemu-system-x86 python3-guestfs pytho
   python3-lxml python3-xxhash python3-zstandard python3-seccomp python3-jinja2
   bubblewrap python3-venv python3-pip python3-setuptools python3-wheel util-linux ca-certificates"
 for_disks="ntfs-3g fdisk dosfstools mtools"
-for_tests="shellcheck python3-prometheus-client libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr
+for_tests="shellcheck yamllint ansible-core python3-prometheus-client libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr
   xva-img"
 
 case "${1:-run}" in

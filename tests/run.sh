@@ -10,6 +10,7 @@ packaging/install-debian.sh test
 .venv/bin/ruff format --check plugin tests examples packaging/make-man-pages
 .venv/bin/mypy
 grep -rlE '^#!/bin/(ba)?sh' .ci benchmarks examples hooks packaging tests 2>/dev/null | xargs shellcheck
+yamllint -s examples
 # An appliance must start where KVM opens and then fails, too; the program itself falls back in the same way.
 export LIBGUESTFS_BACKEND=direct
 # One worker a core, a file at a time: some files make one disk or one appliance for all their tests.
