@@ -183,7 +183,7 @@ def test_code_that_others_may_not_read_is_named(tmp_path, monkeypatch) -> None:
     (copy / sandbox.CHILD).chmod(0o600)
     monkeypatch.setattr(sandbox, "PACKAGE_PARENT", copy)
     with Box.open() as box, pytest.raises(Refused) as caught:
-        box.ask("sniff", {})
+        box.ask("header", {})
     assert (caught.value.first.kind, caught.value.first.subject) == (ReasonKind.NO_PERMISSION, str(copy))
     assert "Permission denied" in caught.value.first.detail("cause")
 
@@ -194,7 +194,7 @@ def test_a_host_that_makes_no_box_is_told_from_a_bad_guest(monkeypatch) -> None:
     monkeypatch.setattr(sandbox, "COMMON", (*sandbox.COMMON, "--ro-bind", "/nowhere", "/nowhere"))
     monkeypatch.setattr(sandbox, "box_mode", lambda: mode)
     with Box.open() as box, pytest.raises(Refused) as caught:
-        box.ask("sniff", {})
+        box.ask("header", {})
     assert (caught.value.first.kind, caught.value.first.subject) == (ReasonKind.TOOL_FAILED, "bwrap")
     assert "/nowhere" in caught.value.first.detail("cause")
 

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -135,6 +136,25 @@ def stop(process: Process, seconds: float = 5.0) -> str:
         _kill_group(process)
     process.wait()
     return _last_words(process)
+
+
+def hear_out(process: Process, seconds: float, tool: str) -> Finished:
+    """The end of a started program, with the end of what it said, however much that was; killed when it takes longer."""
+    assert process.stderr is not None
+    deadline, said = time.monotonic() + seconds, b""
+    poll = select.poll()
+    poll.register(process.stderr, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        if poll.poll(left * 1000):
+            if not (piece := os.read(process.stderr.fileno(), MOST_STDERR)):
+                break
+            said = (said + piece)[-MOST_STDERR:]
+    await_end(process, max(0.0, left))
+    late = process.poll() is None
+    stop(process, seconds=0.0)
+    if late:
+        raise refused(ReasonKind.TOOL_FAILED, tool, tool=tool, cause=f"no end after {seconds:.0f} s")
+    return Finished(process.returncode, b"", _text(said))
 
 
 def await_end(process: Process, seconds: float) -> None:

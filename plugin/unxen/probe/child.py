@@ -12,7 +12,6 @@ import socket
 import sys
 
 OPERATIONS = {
-    "sniff": "unxen.probe.image_header:sniff",
     "header": "unxen.probe.image_header:answer",
     "look": "unxen.probe.look_inside:answer",
     "footprint": "unxen.probe.footprint:answer",

@@ -6,7 +6,6 @@ Reads through the request's descriptors. A header of another format is Refused(W
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 from unxen.errors import refused
 from unxen.host.box_protocol import Request, Response
@@ -17,8 +16,6 @@ from unxen.model.reason import ReasonKind
 from unxen.probe.headers import qcow2_fields, vdi, vhd, vhdx, vmdk
 from unxen.probe.headers.qcow2 import read_qcow2
 from unxen.probe.headers.source import Source, sane_size
-
-T = TypeVar("T")
 
 # From the start of the file, but for a fixed VHD, whose only mark is its footer.
 MAGICS = (
@@ -54,18 +51,9 @@ READERS: dict[ImageFormat, Callable[[Source], ImageHeader]] = {
 def answer(request: Request) -> Response:
     """The operation `header`: `{"format": …}` and one descriptor; gives the header."""
     declared = decode(ImageFormat, request.payload["format"])
-    return Response(encode(_with_source(request, lambda source: read_header(source, declared))))
-
-
-def sniff(request: Request) -> Response:
-    """The operation `sniff`: one descriptor; gives the format whose mark the file bears, or null."""
-    return Response(encode(_with_source(request, magic_of)))
-
-
-def _with_source(request: Request, read: Callable[[Source], T]) -> T:
     (fd,) = request.fds
     try:
-        return read(Source(fd))
+        return Response(encode(read_header(Source(fd), declared)))
     finally:
         os.close(fd)
 
@@ -75,11 +63,6 @@ def marks_of(source: Source) -> Iterator[ImageFormat]:
     for at, magic, kind in MAGICS:
         if source.peek(at if at >= 0 else source.size + at, len(magic)) == magic:
             yield kind
-
-
-def magic_of(source: Source) -> ImageFormat | None:
-    """The first format whose mark the file bears."""
-    return next(marks_of(source), None)
 
 
 def read_header(source: Source, declared: ImageFormat) -> ImageHeader:

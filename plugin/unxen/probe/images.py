@@ -48,16 +48,6 @@ def check_images(disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path]) 
     return tuple(_chain(disk, box, backing_dirs) for disk in disks)
 
 
-def magic_of_file(path: str, box: Box) -> ImageFormat | None:
-    """The format whose mark a file bears; for a name such as `.raw` that promises none, and never a reason to open it as such."""
-    fd, _ = _open(path, ReasonKind.DISK_MISSING)
-    try:
-        found = box.ask("sniff", {}, fds=(fd,)).payload
-        return None if found is None else _decoded(path, ImageFormat, found)
-    finally:
-        os.close(fd)
-
-
 def check_writable_headers(chain: ImageChain) -> None:
     """Refuses a disk whose own file must not be written: left dirty or corrupt by somebody, or of a kind that cannot be written."""
     layer = chain.layers[0]
