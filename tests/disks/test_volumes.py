@@ -293,4 +293,4 @@ def test_logs_are_facts_with_their_own_spelling(tmp_path: Path):
 
     hive = look(make(tmp_path / "volume", before=logs))
     assert hive.facts is not None
-    assert hive.facts.logs == (("system.LOG1", 5000), ("SYSTEM.LOG2", 0))
+    assert [(each.name, each.size) for each in hive.facts.logs] == [("system.LOG1", 5000), ("SYSTEM.LOG2", 0)]

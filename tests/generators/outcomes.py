@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from unxen.model.edit import Action, Edit, InstallationPlan, Plan
 from unxen.model.facts import GuestFacts, Installation
+from unxen.model.hive_facts import HiveFacts, LogFacts, LogUse
 from unxen.model.ids import (
     Architecture,
     Bus,
@@ -36,7 +37,7 @@ from unxen.model.judgement import (
 )
 from unxen.model.outcome import Outcome
 from unxen.model.reason import Reason
-from unxen.model.registry_facts import HiveFacts, RegistryValue, SelectFacts, SystemFacts, WindowsFacts
+from unxen.model.registry_facts import RegistryValue, SelectFacts, SystemFacts, WindowsFacts
 from unxen.model.volume_facts import (
     BootFile,
     Content,
@@ -142,7 +143,7 @@ def facts(product: str = "Windows 10 Pro", root: str = r"\Windows") -> GuestFact
         root=GuestPath(root),
         hive_path=GuestPath(root + r"\System32\config\SYSTEM"),
         record=record,
-        hive=HiveFacts(4096, 4096, (1, 5), 7, 7, True, (("LOG1", 7),)),
+        hive=HiveFacts(4096, 4096, (1, 5), 7, 7, True, 7, (LogFacts("SYSTEM.LOG1", 7, LogUse.NOT_NEEDED),), None),
         windows=WindowsFacts(product, (10, 0, 19041), Architecture.AMD64, Missing.UNREADABLE, "SOFTWARE"),
         system=SystemFacts(select, (), (), True, (), False, ()),
         troubles=(),

@@ -90,6 +90,11 @@ def _target_options(parser: argparse.ArgumentParser) -> None:
 def _choice_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--installation", type=_installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
     parser.add_argument("--bus", type=_bus, metavar="BUS", help=f"bus to judge and repair for: {', '.join(BUS_NAMES)}")
+    parser.add_argument(
+        "--accept-stale-hive",
+        action="store_true",
+        help="go on with a dirty registry hive although its logs are missing or useless; what stood in them is lost",
+    )
 
 
 def _state_options(parser: argparse.ArgumentParser) -> None:

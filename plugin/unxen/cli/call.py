@@ -30,6 +30,7 @@ class Call:
     hive_root: str = ""
     delivery: Delivery | None = None
     dry_run: bool = False
+    accept_stale_hive: bool = False
     wait: float | None = None
     markdown: bool = False
     action: str = ""

@@ -130,6 +130,8 @@ def _settings(asked: GuestCall) -> Settings:
     settings, call = load_settings(), asked.call
     if call.wait is not None:
         settings = replace(settings, wait_seconds=call.wait)
+    if call.accept_stale_hive:
+        settings = replace(settings, accept_stale_hive=True)
     return settings
 
 

@@ -132,5 +132,8 @@ KEYS: dict[str, Key] = {
     "metrics_dir": Key(
         _directory, '"/var/lib/prometheus/node-exporter"', "where watchers write counters for the node exporter; nowhere if not set"
     ),
+    "accept_stale_hive": Key(
+        _boolean, "false", "go on with a dirty registry hive whose logs are missing or useless; what stood in them is lost"
+    ),
     "knowledge_dir": Key(_directory, '"/etc/unxen/knowledge.d"', "where tables of your own driver families lie"),
 }

@@ -6,9 +6,10 @@ Touches nothing. Unreadable parts are facts too: an installation whose hive cann
 
 from dataclasses import dataclass
 
+from unxen.model.hive_facts import HiveFacts
 from unxen.model.ids import DiskNumber, GuestPath, InstallationId, PartitionNumber
 from unxen.model.reason import Reason
-from unxen.model.registry_facts import HiveFacts, SystemFacts, WindowsFacts
+from unxen.model.registry_facts import SystemFacts, WindowsFacts
 from unxen.model.volume_facts import DiskFacts, FileRecord, Footing, Sign
 
 

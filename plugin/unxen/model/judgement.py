@@ -150,6 +150,8 @@ class NoteKind(Enum):
     RESTRICTIONS = "restrictions"
     UNREAD_KEYS = "unread-keys"
     HEALTHY_ELSEWHERE = "healthy-elsewhere"
+    HIVE_REPLAYED = "hive-replayed"
+    HIVE_STALE = "hive-stale"
 
 
 @dataclass(frozen=True)

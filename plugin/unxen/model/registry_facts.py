@@ -178,24 +178,6 @@ class WindowsFacts:
 
 
 @dataclass(frozen=True)
-class HiveFacts:
-    """The hive file's own state: base block numbers, and sizes in bytes."""
-
-    size: int
-    bins_size: int
-    version: tuple[int, int]
-    primary: int
-    secondary: int
-    checksum_right: bool
-    logs: tuple[tuple[str, int], ...]
-
-    @property
-    def dirty(self) -> bool:
-        """Whether the newest data stands only in the logs (regf: numbers differ or checksum wrong)."""
-        return self.primary != self.secondary or not self.checksum_right
-
-
-@dataclass(frozen=True)
 class SystemFacts:
     """Everything read from one SYSTEM hive."""
 

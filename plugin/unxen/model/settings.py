@@ -69,3 +69,4 @@ class Settings:
     libvirt_uri: str = "qemu:///system"
     history_days: int = 365
     metrics_dir: Path | None = None
+    accept_stale_hive: bool = False

@@ -38,6 +38,7 @@ class _Question:
     preference: tuple[Bus, ...]
     repair_kvm_guests: bool
     accept_unclean_volume: bool
+    accept_stale_hive: bool
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def judge(
     preference: tuple[Bus, ...] = DEFAULT_PREFERENCE,
     repair_kvm_guests: bool = False,
     accept_unclean_volume: bool = False,
+    accept_stale_hive: bool = False,
 ) -> Judgement:
     """What these facts mean for this machine; `bus` asks for one, `installation` leaves the others out."""
-    question = _Question(facts, machine, knowledge, bus, preference, repair_kvm_guests, accept_unclean_volume)
+    question = _Question(facts, machine, knowledge, bus, preference, repair_kvm_guests, accept_unclean_volume, accept_stale_hive)
     if not facts.installations:
         return _without_windows(question, nothing_found(facts))
     chosen = [each for each in facts.installations if installation in (None, each.id)]
@@ -129,7 +131,7 @@ def _answer(
 
 
 def _unfit(question: _Question, installation: Installation) -> tuple[Reason, ...]:
-    return unfit(installation, accept_unclean_volume=question.accept_unclean_volume)
+    return unfit(installation, accept_unclean_volume=question.accept_unclean_volume, accept_stale_hive=question.accept_stale_hive)
 
 
 def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool) -> _Answer:

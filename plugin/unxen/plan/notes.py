@@ -7,8 +7,10 @@ Touches nothing. Each function is one kind of note; the order in which they stan
 import re
 from collections.abc import Callable, Iterator
 
+from unxen.model.hive_facts import HiveState
 from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind
+from unxen.model.reason import ReasonKind
 from unxen.model.registry_facts import FilterScope, FilterSide
 from unxen.model.volume_facts import Sign
 from unxen.plan.bound_driver import OWN_PACKAGE
@@ -125,6 +127,22 @@ def _class_seen(view: View) -> bool:
     return any(filters.scope is FilterScope.CLASS for filters in view.control_set.filters)
 
 
+def _hive(examined: Examined) -> Iterator[Note]:
+    """What the registry that is judged is made of, where it is not the file as it lies there."""
+    hive = examined.installation.hive
+    if hive is None or hive.state is HiveState.CLEAN:
+        return
+    done = hive.replay
+    if done is None:
+        old = next((each for each in examined.installation.troubles if each.kind is ReasonKind.HIVE_DIRTY), None)
+        yield Note(NoteKind.HIVE_STALE, "", old.details if old else ())
+        return
+    logs = ", ".join(each.name for each in hive.logs if each.applied)
+    details = (("applied", str(done.applied)), ("found", str(done.found)), ("base_block", done.base_block_from))
+    stopped = (("ended", done.ended.value), ("log", done.ended_in), ("last", str(done.last)))
+    yield Note(NoteKind.HIVE_REPLAYED, logs, (*details, *((("lost", "nothing"),) if done.complete else stopped)))
+
+
 def _failed_set(examined: Examined) -> Iterator[Note]:
     failed = examined.system.select.failed
     if isinstance(failed, int) and failed:
@@ -170,6 +188,7 @@ def _number(start: object) -> str:
 
 
 KINDS: tuple[Callable[[Examined], Iterator[Note]], ...] = (
+    _hive,
     _kvm,
     _traces,
     _failed_set,

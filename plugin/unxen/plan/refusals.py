@@ -45,9 +45,11 @@ def no_such_installation(wanted: InstallationId, facts: GuestFacts) -> tuple[Rea
     return (reason(ReasonKind.NO_SUCH_INSTALLATION, wanted, found=found),)
 
 
-def unfit(installation: Installation, *, accept_unclean_volume: bool = False) -> tuple[Reason, ...]:
+def unfit(
+    installation: Installation, *, accept_unclean_volume: bool = False, accept_stale_hive: bool = False
+) -> tuple[Reason, ...]:
     """What forbids to judge or repair an installation whatever its drivers are."""
-    if found := troubles(installation, accept_unclean_volume=accept_unclean_volume):
+    if found := troubles(installation, accept_unclean_volume=accept_unclean_volume, accept_stale_hive=accept_stale_hive):
         return found
     system, windows = installation.system, installation.windows
     if system is None or windows is None or not system.control_sets:

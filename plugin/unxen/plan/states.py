@@ -25,9 +25,10 @@ ACCEPTABLE = {
 }
 
 
-def troubles(installation: Installation, *, accept_unclean_volume: bool) -> tuple[Reason, ...]:
+def troubles(installation: Installation, *, accept_unclean_volume: bool, accept_stale_hive: bool) -> tuple[Reason, ...]:
     """What of an installation's states forbids a repair; what was asked for and cannot be accepted says why."""
-    weighed = (_weighed(each, installation.footing, asked=accept_unclean_volume) for each in installation.troubles)
+    found = (each for each in installation.troubles if not (accept_stale_hive and each.kind is ReasonKind.HIVE_DIRTY))
+    weighed = (_weighed(each, installation.footing, asked=accept_unclean_volume) for each in found)
     return tuple(each for each in weighed if each is not None)
 
 

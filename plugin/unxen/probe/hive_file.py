@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers of damaged volumes return wrong data now and then, so a hive's bytes count only after they have shown what they are.
 
-Reads one hive of one volume. Nothing is raised: what is wrong becomes a reason, and what could be read all the same is kept.
+Reads one hive of one volume and its logs. Nothing is raised: what is wrong becomes a reason, and what could be read all the same is
+kept. A dirty hive is recovered in memory before anything looks into it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unxen.errors import Refused
+from unxen.model.hive_facts import HiveFacts, LogUse
 from unxen.model.reason import Reason, ReasonKind, reason
-from unxen.model.registry_facts import HiveFacts
 from unxen.model.volume_facts import FileRecord
 from unxen.probe.file_seen import SeenFiles
-from unxen.probe.files import Entry
+from unxen.probe.hive_logs import LogFile, find_logs, look_at_logs
+from unxen.probe.hive_recovery import Recovered, dirty_troubles, recover
 from unxen.probe.installations import Found
 from unxen.probe.malformed import VOLUME_ERRORS
 from unxen.probe.ntfs import NtfsVolume
-from unxen.registry.base_block import read_base_block
+from unxen.registry.base_block import BLOCK_SIZE, LARGEST_BINS, read_base_block
+from unxen.registry.log_numbers import MOST
 
-# Real SYSTEM hives have 2 to 40 MB; Windows itself allowed up to 200 MB for all hives of old.
-LARGEST_HIVE = 192 << 20
-LOGS = (".LOG", ".LOG1", ".LOG2")
+LARGEST_HIVE = BLOCK_SIZE + LARGEST_BINS
+NOT_READ = (LogUse.UNREADABLE, LogUse.TOO_LARGE)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class HiveFile:
 
 
 def read_hive_file(volume: NtfsVolume, found: Found, seen: SeenFiles, subject: str) -> HiveFile:
-    """Bytes and facts of the hive, and everything that forbids editing it."""
+    """Bytes and facts of the hive, recovered if it was dirty, and everything that forbids editing it."""
     try:
         record = volume.record(found.hive)
         if record.size > LARGEST_HIVE:
@@ -43,26 +46,49 @@ def read_hive_file(volume: NtfsVolume, found: Found, seen: SeenFiles, subject: s
         return _damaged(None, subject, str(error))
     if len(data) != record.size:
         return _damaged(record, subject, f"{len(data)} of {record.size} bytes could be read")
-    return _judge(record, data, _logs(volume, found, seen), subject)
+    made = _judge(volume, find_logs(volume, found, seen), data, subject)
+    return replace(made, record=record, troubles=made.troubles + _file_troubles(record, subject))
 
 
-def _judge(record: FileRecord, data: bytes, logs: tuple[tuple[str, int], ...], subject: str) -> HiveFile:
-    file_troubles = _file_troubles(record, subject)
+def _judge(volume: NtfsVolume, logs: Sequence[LogFile], data: bytes, subject: str) -> HiveFile:
+    """The hive as it is when it is clean, else as its logs make it."""
+    facts: HiveFacts | None = None
+    flaws: tuple[Reason, ...] = ()
     try:
-        block = read_base_block(data)
+        facts = read_base_block(data).facts()
     except Refused as refusal:
-        damaged = tuple(replace(each, subject=subject) for each in refusal.reasons)
-        return HiveFile(record, None, None, damaged + file_troubles)
-    facts = replace(block.facts(), logs=logs)
-    return HiveFile(record, facts, data, _hive_troubles(facts, subject) + file_troubles)
+        flaws = tuple(replace(each, subject=subject) for each in refusal.reasons)
+    if facts is not None and not facts.dirty:
+        beside, highest = look_at_logs(volume, logs)
+        return _with(replace(facts, logs=beside, highest=max(facts.highest, highest)), data, (), subject)
+    made = recover(volume, logs, data)
+    if made.hive is not None:
+        return _with(_facts_of(made.hive, facts, made), made.hive, (), subject)
+    if facts is None:
+        return HiveFile(None, None, None, flaws)
+    facts = replace(facts, logs=made.logs, highest=max(facts.highest, made.highest))
+    return _with(facts, data, dirty_troubles(facts, data, subject), subject)
 
 
-def _hive_troubles(facts: HiveFacts, subject: str) -> tuple[Reason, ...]:
-    if not facts.checksum_right:
-        return (reason(ReasonKind.HIVE_DAMAGED, subject, cause="checksum"),)
-    if facts.primary != facts.secondary:
-        numbers = {"primary": facts.primary, "secondary": facts.secondary}
-        return (reason(ReasonKind.HIVE_DIRTY, subject, **numbers),)
+def _facts_of(hive: bytes, before: HiveFacts | None, made: Recovered) -> HiveFacts:
+    """The recovered hive's own facts, but for the numbers, which are those on the disk; none could be read of a lost base block."""
+    after = read_base_block(hive).facts()
+    numbers = (before.primary, before.secondary, before.checksum_right) if before else (0, 0, False)
+    highest = max(after.highest, made.highest)
+    return HiveFacts(after.size, after.bins_size, after.version, *numbers, highest, made.logs, made.replay)
+
+
+def _with(facts: HiveFacts, data: bytes, troubles: tuple[Reason, ...], subject: str) -> HiveFile:
+    return HiveFile(None, facts, data, troubles + _log_troubles(facts, subject))
+
+
+def _log_troubles(facts: HiveFacts, subject: str) -> tuple[Reason, ...]:
+    """Without every number in the logs none can be chosen that is past them."""
+    unread = next((each.name for each in facts.logs if each.use in NOT_READ), "")
+    if unread:
+        return (reason(ReasonKind.HIVE_DAMAGED, subject, cause="log-unreadable", log=unread),)
+    if facts.highest >= MOST:
+        return (reason(ReasonKind.HIVE_DAMAGED, subject, cause="sequence-number", number=facts.highest),)
     return ()
 
 
@@ -81,16 +107,3 @@ def _file_troubles(record: FileRecord, subject: str) -> tuple[Reason, ...]:
 
 def _damaged(record: FileRecord | None, subject: str, cause: str) -> HiveFile:
     return HiveFile(record, None, None, (reason(ReasonKind.HIVE_DAMAGED, subject, cause=cause),))
-
-
-def _logs(volume: NtfsVolume, found: Found, seen: SeenFiles) -> tuple[tuple[str, int], ...]:
-    """Names, as spelled, and sizes of the hive's logs; -1 is one whose record cannot be read."""
-    entries = (seen.entry(f"{found.hive_path}{ending}") for ending in LOGS)
-    return tuple((each.name, _size(volume, each)) for each in entries if isinstance(each, Entry))
-
-
-def _size(volume: NtfsVolume, entry: Entry) -> int:
-    try:
-        return volume.record(entry).size
-    except VOLUME_ERRORS:
-        return -1

@@ -9,14 +9,16 @@ from collections.abc import Iterator, Sequence
 
 from unxen.errors import Refused, refused
 from unxen.model.facts import Installation
+from unxen.model.hive_facts import HiveFacts, HiveState
 from unxen.model.reason import ReasonKind
 from unxen.model.volume_facts import BootFile, DiskFacts, FileRecord, Partition, Volume
 from unxen.probe.look_protocol import MOST_INSTALLATIONS, MOST_PARTITIONS, OPERATION, DiskSize, LookAnswer
-from unxen.registry.base_block import read_base_block
+from unxen.registry.base_block import NUMBERS, read_base_block
 
 LARGEST = 1 << 63
 ROOT = re.compile(r'\\[^\x00-\x1f"*/:<>?|\\\ud800-\udfff]{1,255}')
 LONGEST_PATH = 1024
+MOST_LOGS = 3
 HIVE_TROUBLES = frozenset((ReasonKind.HIVE_DIRTY, ReasonKind.HIVE_DAMAGED))
 
 
@@ -101,17 +103,28 @@ def _hives(said: LookAnswer, blobs: Sequence[bytes]) -> Checks:
 def _agrees(installation: Installation, blob: bytes) -> bool:
     """The base block read anew gives the same facts, and a state that forbids editing was reported."""
     said, record = installation.hive, installation.record
-    if said is None or record is None or record.size != len(blob):
+    if said is None or record is None:
         return False
     try:
         facts = read_base_block(blob).facts()
     except Refused:
         return False
+    same = (facts.size, facts.bins_size, facts.version) == (said.size, said.bins_size, said.version)
     reported = bool(HIVE_TROUBLES & {each.kind for each in installation.troubles})
-    same = (facts.size, facts.bins_size, facts.version, facts.primary, facts.secondary, facts.checksum_right)
-    told = (said.size, said.bins_size, said.version, said.primary, said.secondary, said.checksum_right)
-    logs = len(said.logs) <= 3 and all(len(name) <= 255 and size >= -1 for name, size in said.logs)
-    return same == told and logs and (reported or not facts.dirty)
+    logs = len(said.logs) <= MOST_LOGS and all(len(each.name) <= 255 and each.size >= -1 for each in said.logs)
+    fits = _is_recovered(facts, said, record) if said.state is HiveState.REPLAYED else _is_as_read(facts, said, record)
+    return same and logs and fits and facts.highest <= said.highest < NUMBERS and (reported or said.state is not HiveState.DIRTY)
+
+
+def _is_recovered(facts: HiveFacts, said: HiveFacts, record: FileRecord) -> bool:
+    """What came out of a replay is clean and has not shrunk; the numbers on the disk were its reason."""
+    counts = said.replay is not None and 0 < said.replay.applied <= said.replay.found
+    return not facts.dirty and said.dirty and counts and facts.size >= record.size
+
+
+def _is_as_read(facts: HiveFacts, said: HiveFacts, record: FileRecord) -> bool:
+    numbers = (facts.primary, facts.secondary, facts.checksum_right) == (said.primary, said.secondary, said.checksum_right)
+    return numbers and said.replay is None and facts.size == record.size
 
 
 def _within(bound: int, *numbers: int) -> bool:

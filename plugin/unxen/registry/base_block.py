@@ -11,15 +11,18 @@ from functools import reduce
 from operator import xor
 
 from unxen.errors import refused
+from unxen.model.hive_facts import HiveFacts
 from unxen.model.reason import ReasonKind
-from unxen.model.registry_facts import HiveFacts
 
 BLOCK_SIZE = 4096
 CHECKSUM_AT = 508
 MAGIC = b"regf"
 FIELDS = struct.Struct("<4sIIQIIIIIII64s")
+WRITTEN_AT, FIRST_BIN_TIME_AT = 12, 20
 FLAGS_AT, REORGANISED_AT = 144, 168
 NUMBERS = 1 << 32
+# Real SYSTEM hives have 2 to 40 MB; Windows itself allowed up to 200 MB for all hives of old.
+LARGEST_BINS = 192 << 20
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class BaseBlock:
         return self.primary != self.secondary or not self.checksum_right
 
     def facts(self) -> HiveFacts:
-        """The part of it that travels with a look; the logs are added by whoever finds them."""
+        """The part of it that travels with a look; logs and their numbers are added by whoever finds them."""
         return HiveFacts(
             size=self.file_size,
             bins_size=self.bins_size,
@@ -61,7 +64,9 @@ class BaseBlock:
             primary=self.primary,
             secondary=self.secondary,
             checksum_right=self.checksum_right,
+            highest=max(self.primary, self.secondary),
             logs=(),
+            replay=None,
         )
 
 
@@ -75,12 +80,13 @@ def read_base_block(data: bytes) -> BaseBlock:
     """The base block of a whole hive file; refuses what is no hive, is cut off, or is of a kind this program does not know."""
     if len(data) < 2 * BLOCK_SIZE or data[:4] != MAGIC:
         raise refused(ReasonKind.HIVE_DAMAGED, cause="no base block")
-    block = _unpack(data)
+    block = unpack_base_block(data)
     _check(block)
     return block
 
 
-def _unpack(data: bytes) -> BaseBlock:
+def unpack_base_block(data: bytes) -> BaseBlock:
+    """The fields of at least 512 bytes, whatever they hold."""
     _, primary, secondary, written, major, minor, kind, form, root, size, clustering, name = FIELDS.unpack_from(data)
     (stored,) = struct.unpack_from("<I", data, CHECKSUM_AT)
     return BaseBlock(
@@ -127,3 +133,14 @@ def stamp(data: bytearray, sequence: int) -> None:
     """Mark the hive as written completely: both numbers are `sequence`, the checksum is right."""
     struct.pack_into("<II", data, 4, sequence % NUMBERS, sequence % NUMBERS)
     struct.pack_into("<I", data, CHECKSUM_AT, checksum(data))
+
+
+def outdate_old_log(data: bytearray) -> None:
+    """Move the time of the last write, and its copy in the first bin, on by the smallest step.
+
+    A log of the old format belongs to the hive that has its time, so it fits this one no more. Windows sets both anew, too.
+    """
+    for at in (WRITTEN_AT, BLOCK_SIZE + FIRST_BIN_TIME_AT):
+        (written,) = struct.unpack_from("<Q", data, at)
+        if written:
+            struct.pack_into("<Q", data, at, (written + 1) % (1 << 64))

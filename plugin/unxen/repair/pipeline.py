@@ -20,6 +20,7 @@ from unxen.journal.retention import purge
 from unxen.journal.store import Journal
 from unxen.knowledge.tables import Knowledge
 from unxen.model.codec import encode
+from unxen.model.edit import InstallationPlan
 from unxen.model.ids import Bus, DiskNumber
 from unxen.model.judgement import Judgement
 from unxen.model.progress import Listener, Step
@@ -133,8 +134,13 @@ class Pipeline:
     def _edit(self) -> list[EditedHive]:
         planned = [each for each in self.judgement.plan.installations if each.edits]
         with Box.open(edits=True) as box:
-            hives = [(each, self.first.hives[each.installation]) for each in planned]
-            return [EditedHive(each, hive, edit_hive(box, hive, each.edits)) for each, hive in hives]
+            hives = [(each, self.first.hives[each.installation], self._number(each)) for each in planned]
+            return [EditedHive(each, hive, edit_hive(box, hive, each.edits, number)) for each, hive, number in hives]
+
+    def _number(self, plan: InstallationPlan) -> int:
+        """Past everything in the hive and its logs: with a lower one Windows could lay old pages over the edit one day."""
+        (hive,) = (each.hive for each in self.first.facts.installations if each.id == plan.installation and each.hive)
+        return hive.highest + 1
 
     def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str) -> None:
         second = look_through(self.held, wanted_from(self.knowledge))

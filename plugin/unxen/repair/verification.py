@@ -24,7 +24,7 @@ SECTOR = 512
 
 @dataclass(frozen=True)
 class EditedHive:
-    """One installation's hive on its way: as it was read, and as it shall be."""
+    """One installation's hive on its way: as it was read, with what its logs held, and as it shall be."""
 
     plan: InstallationPlan
     before: bytes

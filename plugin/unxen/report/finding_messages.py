@@ -42,6 +42,8 @@ CAUSE_WORDS: dict[str, str] = {
     FindingKind.START_UNREADABLE.value: "the Start value of its driver cannot be read",
     FindingKind.OVERRIDDEN.value: "its driver is switched off by a StartOverride key",
     "checksum": "the checksum of its first block is wrong",
+    "log-unreadable": "one of its log files cannot be read, so what is newest is not known",
+    "sequence-number": "it or one of its logs has a sequence number that no Windows reaches",
     "corrupt-bit": "its header is marked corrupt",
     "read-only-mount": "its file system is mounted read-only",
     "read-only-device": "the device is read-only",

@@ -138,7 +138,7 @@ def _installation(seen: Installation, judged: InstallationJudgement | None) -> D
         "root": seen.root,
         "hive_path": seen.hive_path,
         "windows": encode(seen.windows),
-        "hive": encode(seen.hive),
+        "hive": {"state": seen.hive.state.value, **encode(seen.hive)} if seen.hive else None,
         "control_sets": [each.number for each in seen.system.control_sets] if seen.system else [],
         "select": encode(seen.system.select) if seen.system else None,
         "verdict": judged.verdict.value if judged else None,

@@ -14,7 +14,7 @@ from unxen.model.progress import Remark, Step
 from unxen.model.reason import Details, Reason
 from unxen.report.escape import clipped
 from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
-from unxen.report.note_messages import NOTE_TEXTS, REMARK_TEXTS
+from unxen.report.note_messages import LOG_ENDS, LOG_USES, NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
 from unxen.report.state_messages import OBSTACLE_WORDS, PENDING_WORDS
 from unxen.report.step_messages import DEFINITION_PARTS, RULE_TITLES, STEP_TITLES
@@ -46,7 +46,15 @@ def _in_words(details: Details) -> Details:
 def _word(name: str, value: str) -> str:
     if name in _BYTES and value.isdecimal() and len(value) < 20:
         return f"{int(value) / (1 << 20):.1f} MiB"
+    if name == "logs":
+        return ", ".join(_log_word(each) for each in value.split(", "))
     return _WORDS[name].get(value, value) if name in _WORDS else value
+
+
+def _log_word(text: str) -> str:
+    """`SYSTEM.LOG1=stale` as people say it."""
+    name, _, use = text.rpartition("=")
+    return f"{name}: {LOG_USES.get(use, use)}" if name else LOG_USES.get(use, use)
 
 
 def _trouble(reason: Reason) -> str:
@@ -65,6 +73,7 @@ _WORDS: dict[str, dict[str, str]] = {
     "found": _FIRMWARE,
     "obstacle": OBSTACLE_WORDS,
     "pending": PENDING_WORDS,
+    "ended": LOG_ENDS,
     "link": {each.value: title for each, title in LINK_TITLES.items()},
 }
 

@@ -4,6 +4,7 @@
 Touches nothing. One row per NoteKind (a test walks the enum); remarks that nobody wrote a row for are told by their name.
 """
 
+from unxen.model.hive_facts import LogEnd, LogUse
 from unxen.model.judgement import NoteKind
 
 NOTE_TEXTS: dict[NoteKind, str] = {
@@ -38,8 +39,42 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.RESTRICTIONS: "a group policy restricts which devices Windows installs[: {subject}]; new ones may stay without driver",
     NoteKind.UNREAD_KEYS: "parts of the registry could not be read[ ({count})][: {subject}]",
     NoteKind.HEALTHY_ELSEWHERE: "it would start from {subject} as it is",
+    NoteKind.HIVE_REPLAYED: "Windows was not shut down cleanly: {applied} of {found} entries of its registry logs ({subject}) were"
+    " replayed in memory, as Windows does at its next start[, on the first block that {base_block} keeps][; {lost} was lost]"
+    "[. It ended behind entry {last}, where Windows ends too: in {log} {ended}]",
+    NoteKind.HIVE_STALE: "the registry is older than what Windows knew, and its logs do not help ({logs}). It is used as it is,"
+    " because that was asked for: what was changed after its last full write is lost[; the newest key in it is of {newest}]",
 }
 
+LOG_USES: dict[str, str] = {
+    LogUse.NOT_NEEDED.value: "not used by this Windows",
+    LogUse.APPLIED.value: "replayed",
+    LogUse.STALE.value: "older than the hive",
+    LogUse.NOT_FOLLOWING.value: "does not go on where the other ends",
+    LogUse.NO_ENTRY.value: "its first entry does not verify",
+    LogUse.EMPTY.value: "empty",
+    LogUse.NO_LOG.value: "no log",
+    LogUse.WRONG_CHECKSUM.value: "the checksum of its first block is wrong",
+    LogUse.HALF_WRITTEN.value: "written in part",
+    LogUse.OTHER_HIVE.value: "of another hive",
+    LogUse.OTHER_TIME.value: "of another state of the hive",
+    LogUse.CUT_OFF.value: "cut off",
+    LogUse.AMBIGUOUS.value: "contradicts the other",
+    LogUse.BROKEN_RESULT.value: "gives a hive that is not whole",
+    LogUse.TOO_LARGE.value: "too large",
+    LogUse.UNREADABLE.value: "cannot be read",
+    "none": "there are none",
+}
+LOG_ENDS: dict[str, str] = {
+    LogEnd.NO_MORE.value: "no entry follows",
+    LogEnd.OTHER_ROUND.value: "an entry of an earlier round follows",
+    LogEnd.WHOLE.value: "all of it was used",
+    LogEnd.DAMAGED_HEADER.value: "the head of the next entry does not verify",
+    LogEnd.DAMAGED_DATA.value: "the data of the next entry does not verify",
+    LogEnd.IMPOSSIBLE.value: "the next entry names places that cannot be",
+    LogEnd.CUT_OFF.value: "the next entry is cut off",
+    LogEnd.GAP.value: "entries are missing",
+}
 REMARK_TEXTS: dict[str, str] = {
     "appliance-tcg": "the appliance did not start under KVM; once more without it (slower)",
     "appliance-needed": "the hive does not fit where it lies[ ({cause})]; the guestfs appliance writes it",

@@ -191,13 +191,14 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ),
     ReasonKind.HIVE_DAMAGED: ReasonText(
         "the registry hive SYSTEM[ of {subject}] is damaged[: {problem}]",
-        "[{cause}][ ({path})]",
+        "[{cause}][ ({path})][: {log}][: {number}][. Its logs: {logs}]",
         "Start Windows where it ran and let it repair itself, or restore the disk from a backup; a damaged hive is never edited.",
     ),
     ReasonKind.HIVE_DIRTY: ReasonText(
-        "the registry hive SYSTEM of {subject} is dirty: its newest changes are only in its log files",
-        "[Its sequence numbers {primary} and {secondary} differ.]",
-        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN}",
+        "the registry hive SYSTEM of {subject} is dirty: its newest changes are only in its log files, which do not help",
+        "[Its sequence numbers {primary} and {secondary} differ. ][Logs: {logs}.][ The newest key in it is of {newest}.]",
+        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN} "
+        "--accept-stale-hive goes on with the hive as it is; what was changed after its last full write is lost then.",
     ),
     ReasonKind.HIBERNATED: ReasonText(
         "Windows[ {subject}] is hibernated, or was shut down by fast startup",

@@ -60,6 +60,7 @@ def inspect(
             preference=settings.preference,
             repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
             accept_unclean_volume=accept_unclean_volume,
+            accept_stale_hive=settings.accept_stale_hive,
         )
     asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
     return _with_definition(_outcome(verb, guest, settings, seen, judgement, watch), guest, platform, seen, asked)

@@ -144,6 +144,7 @@ class _Repair:
             preference=self.settings.preference,
             repair_kvm_guests=self.settings.repair_guests_that_ran_on_kvm,
             accept_unclean_volume=self.order.accept_unclean_volume,
+            accept_stale_hive=self.settings.accept_stale_hive,
         )
 
     def _outcome(self, look: Look, judgement: Judgement, switch: Switch) -> Outcome:

@@ -39,7 +39,7 @@ class Parcel:
     @property
     def obstacle(self) -> str:
         """What keeps it from being written in place."""
-        return obstacle(self.record, self.volume, self.hive.before, self.hive.after)
+        return obstacle(self.record, self.volume, self.hive.after)
 
 
 def parcels(hives: Sequence[EditedHive], facts: GuestFacts, held: Sequence[HeldDisk]) -> tuple[Parcel, ...]:
@@ -71,7 +71,7 @@ def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener) -> str
         return Delivery.APPLIANCE.value
     for parcel in each:
         with parcel.held.daemon.client() as client:
-            deliver_in_place(client, parcel.record, parcel.volume, parcel.hive.before, parcel.hive.after)
+            deliver_in_place(client, parcel.record, parcel.volume, parcel.hive.after)
     return Delivery.IN_PLACE.value
 
 

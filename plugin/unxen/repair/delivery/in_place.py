@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The edited hive goes into the clusters that the file already owns: no mount, no metadata touched, no journal cleared.
 
-Writes only sectors that differ, to the export given. It may be used when the file's record tells all its clusters and the hive
-has not grown; `obstacle` names what forbids it.
+Writes only sectors that differ from what the export shows there. It may be used when the file's record tells all its clusters and
+the hive, with what its logs held and the edits made, is as long as the file; `obstacle` names what forbids it.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from unxen.host.nbd_client import NbdClient, Range
 from unxen.model.volume_facts import FileRecord, Volume
 
 SECTOR = 512
+PIECE = 1 << 20
 
 
-def obstacle(record: FileRecord | None, volume: Volume, hive: bytes, edited: bytes) -> str:
+def obstacle(record: FileRecord | None, volume: Volume, edited: bytes) -> str:
     """What keeps the hive from being written in place, as a word; empty when nothing does."""
     if record is None:
         return "no-record"
@@ -24,15 +25,15 @@ def obstacle(record: FileRecord | None, volume: Volume, hive: bytes, edited: byt
         ("sparse", record.sparse),
         ("wof", record.wof),
         ("attribute-list", not record.complete),
-        ("growth", len(edited) != len(hive) or len(edited) > record.size or len(edited) > record.initialised),
+        ("growth", len(edited) != record.size or len(edited) > record.initialised),
         ("outside-volume", any(_outside(start, length, volume) for start, length in _pieces(record, volume))),
     )
     return next((word for word, found in checks if found), "")
 
 
-def deliver_in_place(client: NbdClient, record: FileRecord, volume: Volume, hive: bytes, edited: bytes) -> tuple[Range, ...]:
-    """Writes what differs between the two hives; gives the ranges of the disk that were written."""
-    written = tuple(_differing(record, volume, hive, edited))
+def deliver_in_place(client: NbdClient, record: FileRecord, volume: Volume, edited: bytes) -> tuple[Range, ...]:
+    """Writes where the disk does not show the edited hive; gives the ranges of the disk that were written."""
+    written = tuple(_differing(client, record, volume, edited))
     for place, data in written:
         client.write(place.start, data)
     client.flush()
@@ -53,12 +54,18 @@ def _outside(start: int, length: int, volume: Volume) -> bool:
     return start < volume.start or start + length > volume.start + volume.length
 
 
-def _differing(record: FileRecord, volume: Volume, hive: bytes, edited: bytes) -> Iterator[tuple[Range, bytes]]:
-    """Sectors of the edited hive that are not as before, with their place on the disk."""
+def _differing(client: NbdClient, record: FileRecord, volume: Volume, edited: bytes) -> Iterator[tuple[Range, bytes]]:
+    """Sectors of the edited hive that the disk does not have, with their place on it."""
     at = 0
     for start, length in _pieces(record, volume):
-        for inside in range(0, min(length, len(edited) - at), SECTOR):
-            new = edited[at + inside : at + inside + SECTOR]
-            if new != hive[at + inside : at + inside + SECTOR]:
-                yield Range(start + inside, len(new)), new
+        ours = edited[at : at + length]
+        for inside in range(0, len(ours), PIECE):
+            yield from _sectors(start + inside, client.read(start + inside, len(ours[inside : inside + PIECE])), ours[inside:])
         at += length
+
+
+def _sectors(start: int, there: bytes, ours: bytes) -> Iterator[tuple[Range, bytes]]:
+    for at in range(0, len(there), SECTOR):
+        new = ours[at : at + SECTOR]
+        if new != there[at : at + SECTOR]:
+            yield Range(start + at, len(new)), new
