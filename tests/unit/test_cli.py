@@ -18,11 +18,12 @@ from unxen.cli import main as main_module
 from unxen.cli import terminal, work
 from unxen.cli.arguments import parse
 from unxen.cli.call import Call, guest_calls
+from unxen.cli.json_lines import JsonLines
 from unxen.cli.main import main
 from unxen.cli.work import Result
 from unxen.errors import Refused, refused
 from unxen.model.ids import Bus
-from unxen.model.progress import Remark, Step, StepBegun, StepEnded, nobody
+from unxen.model.progress import Advanced, Remark, Step, StepBegun, StepEnded, nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
 from unxen.platforms.schemes import SCHEMES, Scheme
@@ -329,3 +330,27 @@ def test_parse_raises_nothing_but_refusals() -> None:
 def test_hook_that_cannot_be_answered_stops_no_guest(arguments, monkeypatch, capfd) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"nonsense")))
     assert main(arguments) == 0
+
+
+def test_steps_as_json_are_a_line_each_and_harmless() -> None:
+    stream = io.StringIO()
+    tell = JsonLines(stream, ("a\x1b[2J.qcow2",))
+    for event in (
+        StepBegun(Step.LOCK),
+        StepEnded(Step.LOCK, 0.25),
+        Advanced(Step.COPY, 1, 4),
+        Remark("appliance-tcg", (("cause", "\x1b]0;x"),)),
+    ):
+        tell(event)
+    rows = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(row["event"], row.get("step")) for row in rows] == [
+        ("begun", "lock"),
+        ("ended", "lock"),
+        ("advanced", "copy"),
+        ("remark", None),
+    ]
+    assert rows[1]["seconds"] == 0.25
+    assert rows[0]["target"] == ["a\\x1b[2J.qcow2"]
+    assert "\x1b" not in "".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    stream.close()
+    tell(StepBegun(Step.LOCK))

@@ -26,6 +26,7 @@ class Call:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+    log_json: bool = False
     form: str = "text"
     hive_root: str = ""
     delivery: Delivery | None = None

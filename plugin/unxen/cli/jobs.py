@@ -5,6 +5,7 @@ Starts processes of unxen itself. A worker that is killed costs its own guest's 
 """
 
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,4 +40,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _work(asked: GuestCall) -> Result:
-    return work(asked, nobody)
+    if not asked.call.log_json:
+        return work(asked, nobody)
+    from unxen.cli.json_lines import JsonLines
+
+    return work(asked, JsonLines(sys.stderr, asked.targets))

@@ -109,6 +109,10 @@ def _results(call: Call) -> Iterator[Result]:
 def run_one(asked: GuestCall) -> Result:
     """One guest, with its steps told."""
     call = asked.call
+    if call.log_json:
+        from unxen.cli.json_lines import JsonLines
+
+        return work(asked, JsonLines(sys.stderr, asked.targets))
     steps = listener_for(sys.stderr, quiet=call.quiet, verbose=call.verbose, prefix=asked.targets[0] if call.each else "")
     try:
         return work(asked, steps)
