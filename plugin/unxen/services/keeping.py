@@ -48,8 +48,8 @@ class _Metrics:
     def count(self, outcome: Outcome, seconds: float) -> None:
         try:
             self._count(outcome, seconds)
-        except (ImportError, OSError):
-            LOG.warning("the metrics in %s could not be written", self._path, exc_info=True)
+        except (ImportError, OSError) as error:
+            LOG.warning("the metrics in %s could not be written: %s", self._path, error)
 
     def _count(self, outcome: Outcome, seconds: float) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, write_to_textfile

@@ -26,8 +26,9 @@ def remember_outcome(outcome: Outcome, settings: Settings) -> None:
         with open_journal(settings.state_dir) as journal:
             remember(journal, dumps(outcome, indent=None))
             forget(journal, settings.history_days)
-    except (Refused, OSError):
-        LOG.warning("this outcome could not be remembered", exc_info=True)
+    except (Refused, OSError) as error:
+        LOG.warning("this outcome could not be remembered: %s", error)
+        LOG.debug("not remembered", exc_info=True)
 
 
 def history(settings: Settings, since: float = 0.0) -> tuple[PastOutcome, ...]:
