@@ -23,7 +23,7 @@ from unxen.model.reason import Reason, ReasonKind
 from unxen.probe.device import file_device
 from unxen.probe.ntfs import NtfsVolume
 from unxen.probe.partitions import read_partitions
-from unxen.repair.delivery import appliance
+from unxen.repair.delivery import appliance, appliance_program
 from unxen.repair.delivery.appliance import ApplianceJob, deliver_by_appliance
 
 HIVE = windows_hive("10")
@@ -132,7 +132,7 @@ def test_other_reader_finds_the_new_bytes(delivered: Delivered, tmp_path: Path):
 def test_accelerator_is_told_and_its_change_remarked(delivered: Delivered):
     assert delivered.accelerator in ("kvm", "tcg")
     remarks = [getattr(each, "kind", "") for each in delivered.events]
-    assert remarks == (["appliance-tcg"] if delivered.accelerator == "tcg" and appliance.KVM.exists() else [])
+    assert remarks == (["appliance-tcg"] if delivered.accelerator == "tcg" and appliance_program.KVM.exists() else [])
 
 
 def identity(volume: NtfsVolume) -> tuple:
@@ -218,7 +218,7 @@ def descendants(process: int) -> dict[int, str]:
 def test_appliance_dies_with_unxen(tmp_path: Path):
     disk = tmp_path / "disk"
     disk.write_bytes(bytes(MIB))
-    environment = {**os.environ, appliance.SETTINGS: appliance.FORCE_TCG, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, appliance_program.SETTINGS: appliance_program.FORCE_TCG, "TMPDIR": str(tmp_path)}
     plugin = str(Path(appliance.__file__).parents[3])
     with exported(disk, "raw") as address:
         command = [sys.executable, "-c", SLOW_END, str(address), plugin]
@@ -258,7 +258,9 @@ def refusal(events: list[Event] | None = None) -> Reason:
 
 
 def test_missing_module_names_its_package(scratch: Path, monkeypatch):
-    monkeypatch.setattr(appliance, "INTERPRETER", (*appliance.INTERPRETER, "-S"))  # No packages of the distribution.
+    monkeypatch.setattr(
+        appliance_program, "INTERPRETER", (*appliance_program.INTERPRETER, "-S")
+    )  # No packages of the distribution.
     events: list[Event] = []
     reason = refusal(events)
     assert (reason.kind, reason.detail("package")) == (ReasonKind.TOOL_MISSING, "python3-guestfs")
@@ -271,12 +273,12 @@ def test_appliance_that_never_starts_is_refused_after_both_ways(scratch: Path, m
     reason = refusal(events)
     assert (reason.kind, reason.subject) == (ReasonKind.APPLIANCE_FAILED, "start")
     assert "/bin/false" in reason.detail("cause")
-    assert len(events) == appliance.KVM.exists()
+    assert len(events) == appliance_program.KVM.exists()
 
 
 def test_without_kvm_there_is_no_second_way(scratch: Path, monkeypatch):
     monkeypatch.setenv("LIBGUESTFS_HV", "/bin/false")
-    monkeypatch.setenv(appliance.SETTINGS, appliance.FORCE_TCG)
+    monkeypatch.setenv(appliance_program.SETTINGS, appliance_program.FORCE_TCG)
     events: list[Event] = []
     assert refusal(events).kind == ReasonKind.APPLIANCE_FAILED
     assert events == []
@@ -284,7 +286,7 @@ def test_without_kvm_there_is_no_second_way(scratch: Path, monkeypatch):
 
 def test_missing_kernel_names_its_package(scratch: Path, tmp_path: Path, monkeypatch):
     hide = 'mount -t tmpfs none /boot && mount -t tmpfs none /lib/modules && exec /usr/bin/python3 -I "$0"'
-    monkeypatch.setattr(appliance, "INTERPRETER", ("unshare", "--mount", "sh", "-c", hide))
+    monkeypatch.setattr(appliance_program, "INTERPRETER", ("unshare", "--mount", "sh", "-c", hide))
     monkeypatch.setenv("LIBGUESTFS_CACHEDIR", str(tmp_path))
     events: list[Event] = []
     reason = refusal(events)
@@ -313,7 +315,7 @@ def test_program_that_breaks_its_rules_is_a_refusal(program: str, scratch: Path,
     child = tmp_path / "child.py"
     child.write_text(program)
     monkeypatch.setattr(appliance, "CHILD", child)
-    monkeypatch.setattr(appliance, "START_SECONDS", 1.0)
+    monkeypatch.setattr(appliance_program, "START_SECONDS", 1.0)
     reason = refusal()
     assert reason.kind == ReasonKind.APPLIANCE_FAILED
     assert ODD_PROGRAMS[program] in reason.detail("cause")

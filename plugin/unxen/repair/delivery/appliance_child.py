@@ -76,9 +76,9 @@ def main() -> int:
 def work(request: dict[str, Any]) -> None:
     """Starts the appliance, writes everything, ends it; the disk is flushed when this returns."""
     messages = Messages()
-    guest = _handle(messages)
+    guest = new_handle(messages)
     try:
-        _launch(guest, request["drives"], messages)
+        launch(guest, request["drives"], messages)
         for number, writes in enumerate(request["drives"]):
             _write_drive(guest, number, writes["writes"])
         guest.sync()
@@ -90,7 +90,7 @@ def work(request: dict[str, Any]) -> None:
             guest.close()
 
 
-def _handle(messages: Messages) -> Any:
+def new_handle(messages: Messages) -> Any:
     """A library handle whose settings are those of this program, whatever the environment says of back ends."""
     try:
         import guestfs
@@ -106,11 +106,12 @@ def _handle(messages: Messages) -> Any:
     return guest
 
 
-def _launch(guest: Any, drives: list[dict[str, Any]], messages: Messages) -> None:
+def launch(guest: Any, drives: list[dict[str, Any]], messages: Messages, *, readonly: bool = False) -> None:
+    """Starts the appliance with these drives; Stopped(unbuilt, unstarted) when it does not come to life."""
     try:
         for drive in drives:
             server = [f"unix:{drive['socket']}"]
-            guest.add_drive_opts(drive["export"], readonly=False, format="raw", protocol="nbd", server=server)
+            guest.add_drive_opts(drive["export"], readonly=readonly, format="raw", protocol="nbd", server=server)
         guest.launch()
     except RuntimeError as error:
         unbuilt = UNBUILT in str(error)
