@@ -14,7 +14,8 @@ from generators.dirty_hives import Entry, bins_size, differing, dirty_hive, new_
 from generators.disks import MIB, make_disk, mounted
 from generators.hives import GENERATION, driver_files, plant, windows_hive
 from generators.kernels import kernel
-from generators.volumes import patch, record_place
+from generators.states import at_work_elsewhere, at_work_on
+from generators.volumes import open_volume, patch, record_place
 from unxen.cli.main import main
 from unxen.journal.store import open_journal
 from unxen.model.codec import decode
@@ -319,6 +320,42 @@ def test_hive_that_grows_by_its_logs_is_delivered_by_appliance(unxen, tmp_path) 
     assert_logs_stay_dead(written, made.logs)
     assert unxen("undo", path)[0] == 0
     assert digest(path) == before
+
+
+def test_live_snapshot_is_repaired_when_its_journal_leaves_hive_and_logs_alone(unxen, tmp_path) -> None:
+    """Running Windows: the hive is dirty, and so is the volume's journal."""
+    path = disk_of(tmp_path / "disk.raw", DIRTY.primary, DIRTY.logs, like=NEWER)
+    at_work_elsewhere(path)
+    before = digest(path)
+    code, document = unxen("repair", path)
+    assert (code, document["verdict"], document["delivery"]) == (0, "repaired", "in-place")
+    assert {"hive-replayed", "unclean-volume"} <= {each["kind"] for each in document["installations"][0]["notes"]}
+    assert unxen("undo", path)[0] == 0
+    assert digest(path) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--accept-unclean-volume",)])
+def test_live_snapshot_whose_journal_would_change_a_log_is_refused(unxen, tmp_path, options) -> None:
+    """The log may be longer than it seems, and its last entries would be missed."""
+    path = disk_of(tmp_path / "disk.raw", DIRTY.primary, DIRTY.logs, like=NEWER)
+    _room_around(path, "SYSTEM.LOG2")
+    at_work_on(path, r"\Windows\System32\config\SYSTEM.LOG2")
+    code, document = unxen("repair", path, *options)
+    assert (code, document["reasons"][0]["kind"]) == (23, "journal-unclean")
+
+
+def _room_around(path: Path, name: str) -> None:
+    """Its record in a cluster that it shares with no record of the hive, which would be a reason to refuse by itself."""
+    with mounted(path) as top:
+        config = top / "Windows" / "System32" / "config"
+        data = (config / name).read_bytes()
+        (config / name).unlink()
+        for index in range(16):
+            (config / f"other {index}").write_bytes(b"")
+        (config / name).write_bytes(data)
+    opened = open_volume(path)
+    records = [opened.find(rf"\Windows\System32\config\{each}") for each in ("SYSTEM", name)]
+    assert len({each.number // 4 for each in records if each}) == 2
 
 
 def test_logs_of_a_clean_hive_cost_only_their_heads(tmp_path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from generators.dirty_hives import dirty_hive
 from generators.disks import MIB, WindowsTree, format_ntfs, make_disk, mounted, write_tree
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
@@ -339,6 +340,35 @@ def test_answer_that_lies_is_refused(plain: Path):
     for named, given in (((), ()), ((), blobs), (names, ()), (names, [b"x"]), (names, [dirty]), (("9",), blobs)):
         with pytest.raises(Refused):
             check_answer(asked, LookAnswer(facts, named), given)
+
+
+def test_replay_that_did_not_happen_is_not_believed(tmp_path: Path):
+    newer = bytearray(HIVE)
+    newer[-100:-96] = b"newer"[:4]
+    made = dirty_hive([HIVE, bytes(newer)])
+    facts, hives = look_at(volume_with(tmp_path / "volume", WindowsTree(made.primary, logs=made.logs)))
+    (windows,) = facts.installations
+    assert windows.hive is not None and windows.hive.replay is not None
+    assert bytes(newer[4096:]) == hives[windows.id][4096:]
+    asked = [DiskSize(DiskNumber(1), facts.disks[0].size)]
+    hive, replayed = windows.hive, windows.hive.replay
+    lies = {
+        "no entry": replace(hive, replay=replace(replayed, applied=0)),
+        "more than there were": replace(hive, replay=replace(replayed, applied=9)),
+        "of a clean hive": replace(hive, primary=hive.secondary),
+        "of another length": replace(hive, size=hive.size + 4096),
+        "past no number": replace(hive, highest=1),
+        "past every number": replace(hive, highest=1 << 32),
+        "not at all": replace(hive, replay=None),
+        "from four logs": replace(hive, logs=hive.logs * 2),
+    }
+    for what, lie in lies.items():
+        told = replace(facts, installations=(replace(windows, hive=lie),))
+        with pytest.raises(Refused):
+            check_answer(asked, LookAnswer(told, tuple(hives)), list(hives.values()))
+            pytest.fail(what)
+    with pytest.raises(Refused):
+        check_answer(asked, LookAnswer(facts, tuple(hives)), [made.primary])
 
 
 def test_dirty_hive_that_is_passed_off_as_clean_is_refused(tmp_path: Path):

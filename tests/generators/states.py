@@ -44,8 +44,13 @@ def at_work_elsewhere(volume: Path) -> None:
 
 def at_work_on_the_hive(volume: Path) -> None:
     """The same, but a record gives the hive new sizes."""
+    at_work_on(volume, HIVE_PATH)
+
+
+def at_work_on(volume: Path, path: str) -> None:
+    """The same for any file."""
     opened = open_volume(volume)
-    entry = opened.find(HIVE_PATH)
+    entry = opened.find(path)
     assert entry is not None
     cluster = opened.mft.place(entry.number) // opened.boot.cluster_size
     write_log(volume, [journal([Action(0x1B, 0x01), Action(0x0B, 0x0B, (cluster,), bytes(24))])])

@@ -103,7 +103,7 @@ class Opened:
 
     def work(self, actions: Sequence[Action]) -> PendingWork:
         write_log(self.path, [journal(actions)])
-        return pending_work(open_volume(self.path), self.hive, self.config)
+        return pending_work(open_volume(self.path), [self.hive], self.config)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_open_journal_of_a_real_windows_is_read_to_its_end(corpus) -> None:
     assert [(each.type, len(each.data)) for each in records(log)] == [(1, 40), (1, 1024), (1, 128), (2, 112)]
     files = [number for number in range(24, 80) if _is_file(volume, number)]
     assert len(files) > 5
-    assert {pending_work(volume, number, 5) for number in files} == {PendingWork.ELSEWHERE}
+    assert {pending_work(volume, [number], 5) for number in files} == {PendingWork.ELSEWHERE}
 
 
 # The number of a record in that journal from which on all others are whole.
@@ -192,7 +192,7 @@ def test_history_of_a_real_windows_names_the_pages_that_it_changed(corpus, monke
         place = volume.mft.place(number) // 1024
         root = volume.mft.place(5) // 1024
         expected = PendingWork.HERE if {place, root} & changed else PendingWork.ELSEWHERE
-        assert pending_work(volume, number, 5) is expected
+        assert pending_work(volume, [number], 5) is expected
 
 
 def _clusters(data: bytes) -> tuple[int, ...]:

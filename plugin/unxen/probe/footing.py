@@ -16,13 +16,13 @@ from unxen.registry.bins import bins_whole
 BITMAP_RECORD = 6
 
 
-def read_footing(volume: NtfsVolume, record: FileRecord, directory: int, hive: bytes, journal: JournalState) -> Footing:
-    """How surely the hive's clusters are its own; `directory` is the record of the directory that it lies in."""
+def read_footing(volume: NtfsVolume, record: FileRecord, places: tuple[int, ...], hive: bytes, journal: JournalState) -> Footing:
+    """How surely the hive lies where it seems to; `places` are the records of its directory and of all files it was made of."""
     settled = journal in HARMLESS_JOURNALS
     return Footing(
         bins_whole=bins_whole(hive, read_base_block(hive).bins_size),
         clusters_in_use=_in_use(volume, record),
-        pending=PendingWork.ELSEWHERE if settled else pending_work(volume, record.number, directory),
+        pending=PendingWork.ELSEWHERE if settled else pending_work(volume, places[1:], places[0]),
     )
 
 

@@ -27,12 +27,17 @@ NOT_READ = (LogUse.UNREADABLE, LogUse.TOO_LARGE)
 
 @dataclass(frozen=True)
 class HiveFile:
-    """The SYSTEM hive of one Windows; `data` is None when its bytes could not be had or are no hive."""
+    """The SYSTEM hive of one Windows.
+
+    `data` is None when its bytes could not be had or are no hive. `made_of` are the numbers of the records that it was made of: its
+    own, and those of its logs where it is dirty.
+    """
 
     record: FileRecord | None
     facts: HiveFacts | None
     data: bytes | None
     troubles: tuple[Reason, ...]
+    made_of: tuple[int, ...] = ()
 
 
 def read_hive_file(volume: NtfsVolume, found: Found, seen: SeenFiles, subject: str) -> HiveFile:
@@ -46,8 +51,11 @@ def read_hive_file(volume: NtfsVolume, found: Found, seen: SeenFiles, subject: s
         return _damaged(None, subject, str(error))
     if len(data) != record.size:
         return _damaged(record, subject, f"{len(data)} of {record.size} bytes could be read")
-    made = _judge(volume, find_logs(volume, found, seen), data, subject)
-    return replace(made, record=record, troubles=made.troubles + _file_troubles(record, subject))
+    logs = find_logs(volume, found, seen)
+    made = _judge(volume, logs, data, subject)
+    beside = tuple(log.entry.number for log in logs) if made.facts and made.facts.dirty else ()
+    troubles = made.troubles + _file_troubles(record, subject)
+    return replace(made, record=record, troubles=troubles, made_of=(record.number, *beside))
 
 
 def _judge(volume: NtfsVolume, logs: Sequence[LogFile], data: bytes, subject: str) -> HiveFile:

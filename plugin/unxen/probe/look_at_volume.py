@@ -103,7 +103,7 @@ def _footing(ntfs: NtfsVolume, found: Found, hive: HiveFile, seen: SeenFiles, vo
         return None
     from unxen.probe.footing import read_footing  # lazily: most volumes are clean
 
-    return read_footing(ntfs, hive.record, directory.number, hive.data, volume.journal)
+    return read_footing(ntfs, hive.record, (directory.number, *hive.made_of), hive.data, volume.journal)
 
 
 def _with_registry(

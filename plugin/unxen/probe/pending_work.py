@@ -6,7 +6,7 @@ clusters of its page, so no table of open files has to be understood. What is no
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -45,10 +45,10 @@ class Ground:
     cluster_size: int
 
 
-def pending_work(volume: NtfsVolume, number: int, directory: int) -> PendingWork:
-    """What the journal still has to do to the file with this record, in the directory with that record."""
+def pending_work(volume: NtfsVolume, files: Sequence[int], directory: int) -> PendingWork:
+    """What the journal still has to do to the files with these records, in the directory with that record."""
     try:
-        ground = _ground(volume, number, directory)
+        ground = _ground(volume, files, directory)
         stream = volume.mft.stream(volume.mft.file(LOG_RECORD), Type.DATA)
         log = volume.mft.read(stream, 0, min(stream.size, LARGEST_LOG), cached=False)
         return PendingWork.HERE if touches(records(log), ground) else PendingWork.ELSEWHERE
@@ -98,17 +98,17 @@ def _means(op: int, data: bytes, clusters: tuple[int, ...], page: int, ground: G
     return any(start <= bit < start + count for bits in own for bit in bits for start in starts)
 
 
-def _ground(volume: NtfsVolume, number: int, directory: int) -> Ground:
-    """The file's clusters and record, its directory's record and index, the $MFT's own record, and the bits of them all."""
-    file = volume.mft.file(number)
-    if file.listed or volume.mft.file(directory).listed or volume.mft.file(MFT_RECORD).listed:
-        raise Malformed(f"record {number}", "continued elsewhere")
-    data = _clusters(volume, number, Type.DATA)
-    books = [each for record in (number, directory, MFT_RECORD) for each in _record_clusters(volume, record)]
+def _ground(volume: NtfsVolume, files: Sequence[int], directory: int) -> Ground:
+    """The files' clusters and records, their directory's record and index, the $MFT's own record, and the bits of them all."""
+    for record in (*files, directory, MFT_RECORD):
+        if volume.mft.file(record).listed:
+            raise Malformed(f"record {record}", "continued elsewhere")
+    data = [each for number in files for each in _clusters(volume, number, Type.DATA)]
+    books = [each for record in (*files, directory, MFT_RECORD) for each in _record_clusters(volume, record)]
     index = _clusters(volume, directory, Type.INDEX_ALLOCATION, INDEX) + _clusters(volume, directory, Type.BITMAP, INDEX)
     bits = (
         (tuple(_clusters(volume, BITMAP_RECORD, Type.DATA)), frozenset((*data, *books, *index))),
-        (tuple(_clusters(volume, MFT_RECORD, Type.BITMAP)), frozenset((number, directory))),
+        (tuple(_clusters(volume, MFT_RECORD, Type.BITMAP)), frozenset((*files, directory))),
     )
     return Ground(frozenset((*data, *books, *index)), bits, volume.boot.cluster_size)
 
