@@ -5,12 +5,16 @@ Needs sfdisk, mkntfs, ntfs-3g (FUSE), mkfs.fat, mtools and qemu-img, all of them
 to a scratch directory that it removes. Nothing in it is Windows: files are empty or a few bytes, the hive comes from the caller.
 """
 
+import errno
+import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 MIB = 1 << 20
 SECTOR = 512
@@ -141,8 +145,38 @@ def write_table(disk: Path, scheme: str, slots: Sequence[Slot]) -> list[tuple[in
 
 
 def place(disk: Path, start: int, volume: Path) -> None:
-    """Copies a volume to its partition, leaving holes."""
-    run("dd", f"if={volume}", f"of={disk}", "bs=1M", f"seek={start // MIB}", "conv=notrunc,sparse", "status=none")
+    """Copies a volume to its partition, leaving holes: what was never written of a large volume is not even read."""
+    with volume.open("rb") as source, disk.open("r+b") as target:
+        for begin, end in _written(source.fileno(), volume.stat().st_size):
+            source.seek(begin)
+            target.seek(start + begin)
+            shutil.copyfileobj(_Part(source, end - begin), target, MIB)
+
+
+class _Part:
+    """The next bytes of a file, as a file that ends after them."""
+
+    def __init__(self, source: BinaryIO, length: int) -> None:
+        self._source, self._left = source, length
+
+    def read(self, size: int) -> bytes:
+        data = self._source.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def _written(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of every piece of a sparse file that is not a hole."""
+    end = 0
+    while end < size:
+        try:
+            begin = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = os.lseek(fd, begin, os.SEEK_HOLE)
+        yield begin, end
 
 
 def make_disk(
