@@ -66,8 +66,8 @@ def test_edit_that_did_more_than_the_plan_is_rolled_back(disk, repair, own_state
     """Another value is changed in the edited hive, as a defect of the editor would."""
     real = pipeline.edit_hive
 
-    def careless(box, hive, edits, sequence):
-        return real(box, hive, edits[:-1], sequence)
+    def careless(box, hive, edits, sequence, **rest):
+        return real(box, hive, edits[:-1], sequence, **rest)
 
     monkeypatch.setattr(pipeline, "edit_hive", careless)
     before = digest(disk)

@@ -13,7 +13,8 @@ from registry.plans import repair_like, with_creation
 from unxen.model.change import ChangeKind
 from unxen.registry.audit import audit
 from unxen.registry.base_block import read_base_block
-from unxen.registry.diff import compare, expected_changes
+from unxen.registry.changes import expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 
 READERS = ("hivex", "pyregf", "python_registry")

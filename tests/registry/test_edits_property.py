@@ -8,7 +8,8 @@ from registry.edits import create_key, delete_key, delete_value, set_value
 from unxen.model.registry_facts import RegistryValue
 from unxen.registry.audit import audit
 from unxen.registry.base_block import read_base_block
-from unxen.registry.diff import compare, expected_changes
+from unxen.registry.changes import expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 from unxen.registry.hive import Hive
 

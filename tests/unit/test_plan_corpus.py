@@ -13,7 +13,8 @@ from unxen.model.edit import Edit
 from unxen.model.ids import Bus
 from unxen.model.judgement import Judgement, NoteKind, Verdict, XenPart
 from unxen.model.reason import ReasonKind
-from unxen.registry.diff import compare, expected_changes
+from unxen.registry.changes import expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 
 pytestmark = pytest.mark.corpus

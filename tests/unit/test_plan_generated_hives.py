@@ -9,7 +9,8 @@ from unit.hive_guest import files_of, judged
 from unxen.model.edit import Edit
 from unxen.model.ids import Bus
 from unxen.model.judgement import Judgement, NoteKind, Verdict, XenPart
-from unxen.registry.diff import compare, expected_changes
+from unxen.registry.changes import expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 
 DUAL_USE = "suse_vmdp_pvvx"

@@ -10,7 +10,8 @@ from registry.edits import create_key, delete_key, delete_value, dword, set_valu
 from unxen.errors import Refused
 from unxen.model.change import ChangeKind
 from unxen.model.registry_facts import RegistryValue
-from unxen.registry.diff import compare, deviations, expected_changes
+from unxen.registry.changes import deviations, expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 from unxen.registry.hive import Hive
 

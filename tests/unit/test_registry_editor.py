@@ -16,7 +16,8 @@ from unxen.registry import cell_values
 from unxen.registry.audit import audit
 from unxen.registry.base_block import checksum, read_base_block
 from unxen.registry.cells import NOTHING, key_cell, security_cell, value_cell
-from unxen.registry.diff import compare, expected_changes
+from unxen.registry.changes import expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 from unxen.registry.flaws import FlawKind
 from unxen.registry.hive import Hive

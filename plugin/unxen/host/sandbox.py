@@ -11,7 +11,7 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -206,16 +206,17 @@ class Box:
         self._ready = False
 
     @classmethod
-    def open(cls, limits: Limits = Limits(), child: str = CHILD, *, edits: bool = False) -> "Box":
+    def open(cls, limits: Limits = Limits(), child: str = CHILD, *, edits: bool = False, ahead: str = "") -> "Box":
         """A new box; `child` is the program below the package's parent directory.
 
         `edits`: it makes hives, for which hivex opens a file in memory by its name; no box that gets a descriptor of an image may.
+        It starts beside us: `ahead` is an operation whose code it loads before it is asked, while we do something else.
         """
         ours, theirs = socket.socketpair()
         try:
             with theirs, _code() as code:
                 numbers = (theirs.fileno(), limits.memory, limits.file_bytes, limits.cpu_seconds)
-                command = ["/usr/bin/python3", "-I", f"{code.path}/{child}", code.path, *map(str, numbers)]
+                command = ["/usr/bin/python3", "-I", f"{code.path}/{child}", code.path, *map(str, numbers), ahead]
                 passed = (theirs.fileno(), *code.pass_fds)
                 account = service_account()
                 process = start_boxed(command, account=account, options=code.options, pass_fds=passed, writes=edits)
@@ -226,6 +227,12 @@ class Box:
 
     def ask(self, operation: str, payload: Any, *, blobs: Sequence[bytes] = (), fds: Sequence[int] = ()) -> Response:
         """One question and its answer; a reason that the child reports is raised as its own refusal."""
+        return self.begin(operation, payload, blobs=blobs, fds=fds)()
+
+    def begin(
+        self, operation: str, payload: Any, *, blobs: Sequence[bytes] = (), fds: Sequence[int] = ()
+    ) -> Callable[[], Response]:
+        """One question; the child works on it until the answer is asked for, once and before the next question."""
         if operation in EDITING and not self._edits:
             raise ValueError(f"{operation} needs a box that was opened with edits=True")
         deadline = time.monotonic() + self._limits.answer_seconds
@@ -233,6 +240,12 @@ class Box:
             self._await_ready(deadline)
             request = {"operation": operation, "payload": payload}
             box_protocol.send(self._socket, request, blobs, fds, deadline=deadline)
+        except FrameError as error:
+            raise self._broken(operation, str(error)) from error
+        return lambda: self._finish(operation, deadline)
+
+    def _finish(self, operation: str, deadline: float) -> Response:
+        try:
             frame = box_protocol.receive(self._socket, deadline)
         except FrameError as error:
             raise self._broken(operation, str(error)) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parser's box does with hives beyond reading them: edit, compare, audit.
+"""What the parser's box does with hives beyond reading them: edit, audit, compare.
 
 Runs in the child and touches only what the request holds: hives as blobs, edits as JSON. Errors are Refused, which the box hands
 over as reasons; a request of another shape raises CodecError, a defect of the parent.
@@ -13,7 +13,9 @@ from unxen.model.codec import CodecError, decode, encode
 from unxen.model.edit import Edit
 from unxen.model.reason import ReasonKind
 from unxen.registry import audit as audit_module
-from unxen.registry import diff, editor
+from unxen.registry import editor
+from unxen.registry.flaws import Proof
+from unxen.registry.proof import prove as prove_edit
 
 MAX_ROWS = 200_000
 """A hive of 40 MB holds about as many keys and values; more differences than that are no answer."""
@@ -22,18 +24,18 @@ MAX_ROWS = 200_000
 def edit(request: Request) -> Response:
     """`{"edits": […], "sequence": number or null}` and one hive; gives the edited hive."""
     (hive,) = request.blobs
-    document = _fields(request.payload, "edits", "sequence")
-    edits = decode(tuple[Edit, ...], document["edits"])
-    return Response({}, (editor.edit_hive(hive, edits, _sequence(document["sequence"])),))
+    document = _fields(request.payload, "edits", "sequence", "audited")
+    edits, audited = decode(tuple[Edit, ...], document["edits"]), decode(bool, document["audited"])
+    return Response({}, (editor.edit_hive(hive, edits, _sequence(document["sequence"]), audited=audited),))
 
 
-def compare(request: Request) -> Response:
-    """Two hives, before and after; gives `{"changes": […]}`."""
+def prove(request: Request) -> Response:
+    """Two hives, before and after; gives `{"changes": […], "flaws": […]}`, the flaws being those of the second."""
     before, after = request.blobs
-    changes = diff.compare(before, after)
-    if len(changes) > MAX_ROWS:
+    proof = prove_edit(before, after)
+    if len(proof.changes) > MAX_ROWS:
         raise refused(ReasonKind.HIVE_DAMAGED, cause="differences without end")
-    return Response({"changes": encode(changes)}, ())
+    return Response(encode(Proof(proof.changes, proof.flaws[:MAX_ROWS])), ())
 
 
 def audit(request: Request) -> Response:

@@ -11,34 +11,39 @@ from typing import Any, TypeVar
 from unxen.errors import Refused, refused
 from unxen.host.box_protocol import Response
 from unxen.host.sandbox import Box
-from unxen.model.change import RegistryChange
 from unxen.model.codec import CodecError, decode, encode
 from unxen.model.edit import Edit
 from unxen.model.reason import ReasonKind
 from unxen.registry.base_block import read_base_block
-from unxen.registry.flaws import Flaw
+from unxen.registry.flaws import Flaw, Proof
 
 T = TypeVar("T")
 MAX_GROWTH = 1 << 22
 """Bytes that the room for some keys and values can cost; a few services were measured at 64 KB."""
 
 
-def edit_hive(box: Box, hive: bytes, edits: Sequence[Edit], sequence: int | None = None) -> bytes:
-    """The edited hive, stamped clean; see `registry.editor`."""
-    answer = box.ask("edit", {"edits": encode(tuple(edits)), "sequence": sequence}, blobs=(hive,))
+def edit_hive(box: Box, hive: bytes, edits: Sequence[Edit], sequence: int | None = None, *, audited: bool = True) -> bytes:
+    """The edited hive, stamped clean; see `registry.editor`. Not `audited`: the caller has both hives audited before he uses it."""
+    document = {"edits": encode(tuple(edits)), "sequence": sequence, "audited": audited}
+    answer = box.ask("edit", document, blobs=(hive,))
     return _checked("edit", lambda: _edited(answer, hive))
 
 
-def compare_hives(box: Box, before: bytes, after: bytes) -> tuple[RegistryChange, ...]:
-    """Every difference between two hives; see `registry.diff`."""
-    answer = box.ask("compare", {}, blobs=(before, after))
-    return _checked("compare", lambda: decode(tuple[RegistryChange, ...], _only(answer, "changes")))
+def begin_proof(box: Box, before: bytes, after: bytes) -> Callable[[], Proof]:
+    """Every difference between two hives and every flaw of the second, when it is called; the box works meanwhile."""
+    answer = box.begin("prove", {}, blobs=(before, after))
+    return lambda: _answered(answer, "prove", lambda response: decode(Proof, response.payload))
 
 
-def audit_hive(box: Box, hive: bytes) -> tuple[Flaw, ...]:
-    """Every flaw of a hive's cells; see `registry.audit`."""
-    answer = box.ask("audit", {}, blobs=(hive,))
-    return _checked("audit", lambda: decode(tuple[Flaw, ...], _only(answer, "flaws")))
+def begin_audit(box: Box, hive: bytes) -> Callable[[], tuple[Flaw, ...]]:
+    """Every flaw of a hive's cells (see `registry.audit`), when it is called; the box works meanwhile."""
+    answer = box.begin("audit", {}, blobs=(hive,))
+    return lambda: _answered(answer, "audit", lambda response: decode(tuple[Flaw, ...], _only(response, "flaws")))
+
+
+def _answered(answer: Callable[[], Response], operation: str, read: Callable[[Response], T]) -> T:
+    response = answer()
+    return _checked(operation, lambda: read(response))
 
 
 def _edited(answer: Response, hive: bytes) -> bytes:

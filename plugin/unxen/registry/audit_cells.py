@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from unxen.registry.base_block import BLOCK_SIZE
 from unxen.registry.cells import BIN_HEADER, BIN_MAGIC, CELL_SIZE, NOTHING
-from unxen.registry.flaws import MAX_FLAWS, Flaw, FlawKind
+from unxen.registry.flaws import MAX_FLAWS, Flaw, FlawKind, leak
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Ledger:
     def leaks(self) -> None:
         """Note every allocated cell that nothing refers to; all of them, so that an edit that leaks one more is found out."""
         for cell in self.capacities.keys() - self.claimed:
-            self.flaws.append(Flaw(FlawKind.LEAKED, cell, f"{self.capacities[cell] + 4} bytes"))
+            self.flaws.append(leak(cell, self.capacities[cell] + 4))
 
 
 def read_bins(data: bytes, bins_size: int) -> Ledger:

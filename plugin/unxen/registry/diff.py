@@ -6,55 +6,80 @@ Order of values means nothing, order of rows is fixed. Raises Refused(HIVE_DAMAG
 what cannot be compared is not equal. Security and class names are not hivex' to tell; the audit counts them.
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from itertools import count
 
 from unxen.errors import refused
 from unxen.model.change import ChangeKind, RegistryChange
-from unxen.model.edit import Action, Edit
 from unxen.model.ids import KeyPath
 from unxen.model.reason import ReasonKind
 from unxen.model.registry_facts import RegistryValue
+from unxen.registry.base_block import BLOCK_SIZE
+from unxen.registry.changes import in_order, value_rows
 from unxen.registry.hive import Hive, Key, Unreadable
-from unxen.registry.names import fold
 from unxen.registry.types import ValueType
 
 Values = dict[str, RegistryValue]
 Keys = dict[KeyPath, tuple[int, Values]]
 """Time stamp and values of every key by path; a name met twice gets a number behind a NUL, which no name can hold."""
-Pair = tuple[RegistryValue | None, RegistryValue | None]
 
 
 def compare(before: bytes, after: bytes) -> tuple[RegistryChange, ...]:
     """Every difference, sorted by key and value name."""
-    old, new = _read(before), _read(after)
-    return _in_order(row for path in old.keys() | new.keys() for row in _key_rows(path, old.get(path), new.get(path)))
+    with _comparable():
+        return in_order(_tree_rows(Hive.read(before).root, Hive.read(after).root))
 
 
-def expected_changes(edits: Sequence[Edit]) -> tuple[RegistryChange, ...]:
-    """What `compare` must find after these edits, when each touches something of its own."""
-    return _in_order(row for edit in edits for row in _edit_rows(edit))
+def compare_near(before: bytes, after: bytes, cells: Container[int]) -> tuple[RegistryChange, ...]:
+    """Every difference, when it is known that all lie in the keys with these cells and in whole keys that only one hive has.
+
+    `cells` has the ancestors of each, too. A key that both hives have in one and the same cell, which is not among them, is not
+    read, and what lies below it neither.
+    """
+    with _comparable():
+        return in_order(_rows_near(Hive.read(before).root, Hive.read(after).root, cells))
 
 
-def deviations(found: Sequence[RegistryChange], expected: Sequence[RegistryChange]) -> tuple[RegistryChange, ...]:
-    """Rows that stand on one side only; keys and names compared as Windows does, for a plan may spell a path in its own way."""
-    ours, theirs = ({_folded(row): row for row in rows} for rows in (found, expected))
-    return _in_order((ours | theirs)[row] for row in ours.keys() ^ theirs.keys())
+def _rows_near(old: Key, new: Key, cells: Container[int]) -> Iterator[RegistryChange]:
+    """The rows of two keys of one path, and of what is below."""
+    yield from _key_rows(new.path, (old.timestamp, _values(old)), (new.timestamp, _values(new)))
+    ours, theirs = _children(old), _children(new)
+    for name in ours.keys() | theirs.keys():
+        was, is_now = ours.get(name), theirs.get(name)
+        if was is None or is_now is None or was.handle != is_now.handle:
+            yield from _tree_rows(was, is_now)
+        elif is_now.handle - BLOCK_SIZE in cells:
+            yield from _rows_near(was, is_now, cells)
 
 
-def _folded(row: RegistryChange) -> tuple[object, ...]:
-    name = None if row.value_name is None else fold(row.value_name)
-    return row.kind, fold(row.key), name, row.before, row.after
+def _tree_rows(old: Key | None, new: Key | None) -> Iterator[RegistryChange]:
+    """The rows of two whole trees, either of which may be absent."""
+    ours, theirs = _tree(old), _tree(new)
+    for path in ours.keys() | theirs.keys():
+        yield from _key_rows(path, ours.get(path), theirs.get(path))
 
 
-def _read(data: bytes) -> Keys:
+def _tree(top: Key | None) -> Keys:
     found: Keys = {}
+    for key in top.walk() if top else ():
+        found[KeyPath(_unused(key.path, found))] = (key.timestamp, _values(key))
+    return found
+
+
+def _children(key: Key) -> dict[str, Key]:
+    found: dict[str, Key] = {}
+    for each in key.subkeys():
+        found[_unused(each.name, found)] = each
+    return found
+
+
+@contextmanager
+def _comparable() -> Iterator[None]:
     try:
-        for key in Hive.read(data).root.walk():
-            found[KeyPath(_unused(key.path, found))] = (key.timestamp, _values(key))
+        yield
     except Unreadable as error:
         raise refused(ReasonKind.HIVE_DAMAGED, error.path, cause=error.cause) from error
-    return found
 
 
 def _values(key: Key) -> Values:
@@ -79,41 +104,8 @@ def _key_rows(path: KeyPath, old: tuple[int, Values] | None, new: tuple[int, Val
         yield RegistryChange(ChangeKind.KEY_CHANGED, path, None, _stamp(old[0]), _stamp(new[0]))
     ours, theirs = old[1] if old else {}, new[1] if new else {}
     for name in ours.keys() | theirs.keys():
-        yield from _value_rows(path, name, (ours.get(name), theirs.get(name)))
+        yield from value_rows(path, name, (ours.get(name), theirs.get(name)))
 
 
 def _stamp(filetime: int) -> RegistryValue:
     return RegistryValue(ValueType.QWORD, (filetime % (1 << 64)).to_bytes(8, "little"))
-
-
-def _value_rows(path: KeyPath, name: str, pair: Pair) -> Iterator[RegistryChange]:
-    before, after = pair
-    if before == after:
-        return
-    kind = ChangeKind.VALUE_ADDED if before is None else ChangeKind.VALUE_REMOVED if after is None else ChangeKind.VALUE_CHANGED
-    yield RegistryChange(kind, path, name, before, after)
-
-
-def _edit_rows(edit: Edit) -> Iterator[RegistryChange]:
-    if edit.action is Action.CREATE_KEY:
-        yield RegistryChange(ChangeKind.KEY_ADDED, edit.key, None, None, None)
-    elif edit.action is Action.DELETE_KEY:
-        yield from _deleted_rows(edit)
-    elif edit.value_name is not None:
-        yield from _value_rows(edit.key, edit.value_name, (edit.before, edit.after))
-
-
-def _deleted_rows(edit: Edit) -> Iterator[RegistryChange]:
-    keys, values = (edit.tree.keys, edit.tree.values) if edit.tree else ((), ())
-    for below in ("", *keys):
-        yield RegistryChange(ChangeKind.KEY_REMOVED, _joined(edit.key, below), None, None, None)
-    for each in values:
-        yield RegistryChange(ChangeKind.VALUE_REMOVED, _joined(edit.key, each.key), each.name, each.value, None)
-
-
-def _joined(path: KeyPath, below: str) -> KeyPath:
-    return KeyPath(f"{path}\\{below}") if below else path
-
-
-def _in_order(rows: Iterable[RegistryChange]) -> tuple[RegistryChange, ...]:
-    return tuple(sorted(rows, key=lambda row: (row.key, row.value_name is not None, row.value_name or "", row.kind.value)))

@@ -4,8 +4,13 @@
 Touches nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+from unxen.errors import refused
+from unxen.model.change import RegistryChange
+from unxen.model.reason import ReasonKind
 
 MAX_FLAWS = 1000
 """A hive that is damaged all over is not described to the end."""
@@ -46,6 +51,11 @@ class Flaw:
     detail: str
 
 
+def leak(cell: int, size: int) -> Flaw:
+    """An allocated cell of `size` bytes that nothing refers to."""
+    return Flaw(FlawKind.LEAKED, cell, f"{size} bytes")
+
+
 # Kinds that do not forbid an edit, each with its reason. Everything else does.
 TOLERATED: dict[FlawKind, str] = {
     FlawKind.LEAKED: "a cell that nothing refers to is never met; a hive that Windows 10 itself recovered holds eight such keys",
@@ -54,6 +64,20 @@ TOLERATED: dict[FlawKind, str] = {
 }
 
 
-def forbidding(flaws: tuple[Flaw, ...]) -> tuple[Flaw, ...]:
+def forbidding(flaws: Sequence[Flaw]) -> tuple[Flaw, ...]:
     """Those flaws on which no edit may be built."""
     return tuple(each for each in flaws if each.kind not in TOLERATED)
+
+
+def refuse_forbidding(flaws: Sequence[Flaw], subject: str = "") -> None:
+    """Refused(HIVE_DAMAGED) for the first flaw on which no edit may be built."""
+    for each in forbidding(flaws)[:1]:
+        raise refused(ReasonKind.HIVE_DAMAGED, subject, cause=each.kind.value, cell=hex(each.cell), found=each.detail)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What an edit did: every difference between two registries, and every flaw of the second."""
+
+    changes: tuple[RegistryChange, ...]
+    flaws: tuple[Flaw, ...]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Held disks are looked at through their daemons, before and after the edits with the same eyes.
 
-Reads the unnamed export of each daemon through a fresh box; a disk that has none is exported as it is for the time of the look.
+Reads the unnamed export of each daemon through the box given, which has to be a fresh one; a disk that has none is exported as it
+is for the time of the look.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,9 @@ from unxen.repair.holding import HeldDisk
 from unxen.repair.undo_data import exported
 
 
-def look_through(held: Sequence[HeldDisk], wanted: Wanted) -> Look:
+def look_through(held: Sequence[HeldDisk], wanted: Wanted, box: Box) -> Look:
     """What the overlays show, and the disks where there is no overlay."""
     with ExitStack() as stack:
-        box = stack.enter_context(Box.open())
         for each in held:
             if not each.daemon.is_exported():
                 stack.enter_context(exported(each.daemon, BASE, ""))

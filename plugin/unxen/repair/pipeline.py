@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from unxen.errors import refused
+from unxen.errors import Refused, refused
 from unxen.host.files import free_bytes, private_directory
 from unxen.host.nbd_client import Range
 from unxen.host.sandbox import Box
@@ -30,8 +30,10 @@ from unxen.probe.footprint import footprint
 from unxen.probe.look import Look
 from unxen.probe.registry_box import edit_hive
 from unxen.probe.wanted import wanted_from
+from unxen.registry.flaws import Flaw, refuse_forbidding
 from unxen.repair.delivery.delivering import Parcel, deliver, parcels
 from unxen.repair.delivery.in_place import hive_ranges
+from unxen.repair.hive_checks import hive_checks
 from unxen.repair.holding import HeldDisk
 from unxen.repair.looking import look_through
 from unxen.repair.transaction import Transaction, begin
@@ -119,39 +121,53 @@ class Pipeline:
     def _until_verified(
         self, transaction: Transaction, disks: Sequence[HeldDisk], delivery: Delivery
     ) -> tuple[Sequence[Parcel], str]:
-        with self.step(Step.OVERLAY):
-            transaction.stage()
-        with self.step(Step.EDIT):
-            done = parcels(self._edit(), self.first.facts, self.held)
-        with self.step(Step.DELIVER):
-            way = deliver(done, delivery, self.listener)
-            transaction.delivered()
-        with self.step(Step.VERIFY):
-            self._verify(done, disks, way)
-            transaction.verified()
-        return done, way
+        with hive_checks() as checks, Box.open(edits=True, ahead="edit") as editor, Box.open(ahead="look") as eyes:
+            with self.step(Step.OVERLAY):
+                transaction.stage()
+            with self.step(Step.EDIT):
+                audits = checks.begin_audits([hive for _, hive in self._planned()])
+                edited = self._edit(editor, audits)
+                proofs = checks.begin_proofs(edited)
+                done = parcels(edited, self.first.facts, self.held)
+            with self.step(Step.DELIVER):
+                way = deliver(done, delivery, self.listener)
+                transaction.delivered()
+            with self.step(Step.VERIFY):
+                second = look_through(self.held, wanted_from(self.knowledge), eyes)
+                self._verify(done, disks, way, second)
+                for each, flaws, proof in zip(edited, audits(), proofs(), strict=True):
+                    verify_hive(each, second.hives.get(each.plan.installation), flaws, proof)
+                transaction.verified()
+            return done, way
 
-    def _edit(self) -> list[EditedHive]:
+    def _planned(self) -> list[tuple[InstallationPlan, bytes]]:
+        """What is to be edited, and where it comes from."""
         planned = [each for each in self.judgement.plan.installations if each.edits]
-        with Box.open(edits=True) as box:
-            hives = [(each, self.first.hives[each.installation], self._number(each)) for each in planned]
-            return [EditedHive(each, hive, edit_hive(box, hive, each.edits, number)) for each, hive, number in hives]
+        return [(each, self.first.hives[each.installation]) for each in planned]
 
     def _number(self, plan: InstallationPlan) -> int:
         """Past everything in the hive and its logs: with a lower one Windows could lay old pages over the edit one day."""
         (hive,) = (each.hive for each in self.first.facts.installations if each.id == plan.installation and each.hive)
         return hive.highest + 1
 
-    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str) -> None:
-        second = look_through(self.held, wanted_from(self.knowledge))
+    def _edit(self, box: Box, audits: Callable[[], list[tuple[Flaw, ...]]]) -> list[EditedHive]:
+        """The edited hives; an edit that fails on a hive that is not sound is refused for what the hive is."""
+        try:
+            return [
+                EditedHive(each, hive, edit_hive(box, hive, each.edits, self._number(each), audited=False))
+                for each, hive in self._planned()
+            ]
+        except Refused:
+            for (each, _), flaws in zip(self._planned(), audits(), strict=True):
+                refuse_forbidding(flaws, each.installation)
+            raise
+
+    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str, second: Look) -> None:
         planned = [each.installation.id for each in done]
         verify_installations(self.first.facts, second.facts)
         verify_others(self.first.facts, second.facts, planned)
         bus = self.judgement.bus
         verify_chains(self.decide(second, bus), bus, planned)
-        with Box.open() as box:
-            for each in done:
-                verify_hive(box, each.hive, second.hives.get(each.installation.id))
         for held in disks:
             _verify_nothing_else(held, [each for each in done if each.held is held], through_files=way != Delivery.IN_PLACE.value)
 

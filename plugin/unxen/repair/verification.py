@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from unxen.errors import Refused, refused
 from unxen.host.nbd_client import NbdClient, Range
-from unxen.host.sandbox import Box
 from unxen.model.edit import InstallationPlan
 from unxen.model.facts import GuestFacts
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement
 from unxen.model.reason import ReasonKind
-from unxen.probe.registry_box import audit_hive, compare_hives
-from unxen.registry.diff import deviations, expected_changes
+from unxen.registry.changes import deviations, expected_changes
+from unxen.registry.flaws import Flaw, Proof, refuse_forbidding
 
 SECTOR = 512
 
@@ -36,17 +35,18 @@ def failed(problem: str, subject: str = "", **details: object) -> Refused:
     return refused(ReasonKind.ROLLED_BACK, subject, problem=problem, **details)
 
 
-def verify_hive(box: Box, edited: EditedHive, found: bytes | None) -> None:
-    """The overlay's hive is the edited one, differs from before by the plan alone, and has no flaw that was not there."""
+def verify_hive(edited: EditedHive, found: bytes | None, had: Sequence[Flaw], proof: Proof) -> None:
+    """The overlay's hive is the edited one, differs from before by the plan alone, and has no flaw that was not there.
+
+    `had` are the flaws of the hive as it was read; `proof` is about the hive as it was read and the edited one.
+    """
     where = edited.plan.installation
+    refuse_forbidding(had, where)
     if found != edited.after:
         raise failed("the hive in the overlay is not the edited one", where)
-    changes = compare_hives(box, edited.before, found)
-    if odd := deviations(changes, expected_changes(edited.plan.edits)):
+    if odd := deviations(proof.changes, expected_changes(edited.plan.edits)):
         raise failed("the registry differs by more or less than the plan", where, cause=f"{odd[0].kind.value} {odd[0].key}")
-    had = {(each.kind, each.cell) for each in audit_hive(box, edited.before)}
-    new = [each for each in audit_hive(box, found) if (each.kind, each.cell) not in had]
-    if new:
+    if new := [each for each in proof.flaws if each not in had]:
         raise failed("the edited hive has a flaw", where, cause=new[0].kind.value)
 
 

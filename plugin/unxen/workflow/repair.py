@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from unxen.errors import Refused
+from unxen.host.sandbox import Box
 from unxen.journal.records import EntryKind
 from unxen.journal.store import Journal, open_journal
 from unxen.knowledge.tables import Knowledge
@@ -53,11 +54,12 @@ def repair(guest: Guest, platform: Platform, settings: Settings, knowledge: Know
     """Makes the guest start on the chosen bus; with `dry_run` everything but the commit and the switch."""
     watch = Stopwatch(listener)
     with ExitStack() as stack:
+        eyes = stack.enter_context(Box.open(ahead="look"))
         with watch.step(Step.LOCK):
             still_stopped = stack.enter_context(platform.locked(guest))
             held = stack.enter_context(hold(guest, settings, listener))
             still_stopped()
-        outcome = _Repair(guest, platform, settings, knowledge, order, listener, watch, held, stack).run()
+        outcome = _Repair(guest, platform, settings, knowledge, order, listener, watch, held, stack).run(eyes)
         outcome = replace(outcome, timings=watch.timings)
         if not order.dry_run:
             leave_note(platform, guest, outcome, settings)
@@ -78,9 +80,9 @@ class _Repair:
     held: tuple[HeldDisk, ...]
     stack: ExitStack
 
-    def run(self) -> Outcome:
-        with self.watch.step(Step.LOOK):
-            first = look_through(self.held, wanted_from(self.knowledge))
+    def run(self, eyes: Box) -> Outcome:
+        with self.watch.step(Step.LOOK), eyes:
+            first = look_through(self.held, wanted_from(self.knowledge), eyes)
         bus = self.order.bus or waiting_bus(self.guest, self.platform, self.settings)
         with self.watch.step(Step.DECIDE):
             judgement = self._decide(first, bus)
