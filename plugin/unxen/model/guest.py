@@ -27,7 +27,8 @@ class Guest:
     """A VM of a platform, or the disks given by hand; `target` is what the user typed.
 
     `id` is the platform's own, with its scheme: it survives a change of the name. Empty for files. `notes` are what the platform
-    wants people to know, whatever Windows is on the disks.
+    wants people to know, whatever Windows is on the disks. `backing_dirs` are directories of the platform's own storages in which
+    backing files of these disks may lie.
     """
 
     target: tuple[str, ...]
@@ -35,3 +36,4 @@ class Guest:
     machine: Machine = Machine()
     id: str = ""
     notes: tuple[Note, ...] = ()
+    backing_dirs: tuple[str, ...] = ()

@@ -77,6 +77,8 @@ class ReasonKind(Enum):
     SAVED_STATE = "saved-state"
     HAS_SNAPSHOTS = "has-snapshots"
     DISK_SHARED = "disk-shared"
+    GUEST_LOCKED = "guest-locked"
+    GUEST_CHANGED = "guest-changed"
     WRITTEN_SINCE = "written-since"
     NO_UNDO_DATA = "no-undo-data"
     RECOVERY_REFUSED = "recovery-refused"

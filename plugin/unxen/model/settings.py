@@ -67,6 +67,7 @@ class Settings:
     repair_guests_with_snapshots: bool = False
     notes: bool = True
     libvirt_uri: str = "qemu:///system"
+    proxmox_attach_unused: bool = True
     history_days: int = 365
     metrics_dir: Path | None = None
     accept_stale_hive: bool = False

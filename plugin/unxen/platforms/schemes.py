@@ -27,7 +27,7 @@ class Scheme:
 FILES = Scheme("unxen.platforms.files")
 SCHEMES: dict[str, Scheme] = {
     "libvirt": Scheme("", "libvirt", "python3-libvirt"),
-    "proxmox": Scheme(""),
+    "proxmox": Scheme("unxen.platforms.proxmox.platform"),
 }
 
 

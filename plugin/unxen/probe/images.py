@@ -17,8 +17,10 @@ from unxen.errors import Refused, refused
 from unxen.host.sandbox import Box
 from unxen.model.codec import CodecError, decode
 from unxen.model.disk import Disk, ImageChain, ImageHeader, ImageLayer
+from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
 from unxen.model.reason import Reason, ReasonKind
+from unxen.model.settings import Settings
 
 T = TypeVar("T")
 MOST_LAYERS = 64
@@ -41,6 +43,11 @@ OPENING = {
 UNWRITABLE = {ImageFormat.VMDK: ("streamOptimized",)}
 # Not readable either before their log is replayed, which writes.
 UNREADABLE_WHEN_DIRTY = (ImageFormat.VHDX,)
+
+
+def allowed_directories(guest: Guest, settings: Settings) -> tuple[Path, ...]:
+    """Where backing files may lie beside an image's own directory: as configured, and as the guest's platform says."""
+    return (*settings.backing_dirs, *(Path(each) for each in guest.backing_dirs))
 
 
 def check_images(disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path]) -> tuple[ImageChain, ...]:

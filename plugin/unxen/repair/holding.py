@@ -25,7 +25,7 @@ from unxen.model.ids import ImageFormat
 from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
-from unxen.probe.images import check_images, check_writable_headers
+from unxen.probe.images import allowed_directories, check_images, check_writable_headers
 
 LOCKS, WORK = "locks", "work"
 
@@ -57,7 +57,7 @@ def hold(guest: Guest, settings: Settings, listener: Listener) -> Iterator[tuple
         stack.enter_context(own_locks(locks, paths, wait=settings.wait_seconds, waiting=lambda: listener(remark)))
         _clear_leftovers(settings.state_dir, paths)
         with Box.open() as box:
-            chains = check_images(guest.disks, box, settings.backing_dirs)
+            chains = check_images(guest.disks, box, allowed_directories(guest, settings))
         yield tuple(_held(stack, chain, settings.state_dir) for chain in chains)
 
 

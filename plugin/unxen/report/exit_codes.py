@@ -119,6 +119,8 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.DEFINITION_CHANGED: 50,
     ReasonKind.SAVED_STATE: 50,
     ReasonKind.DISK_SHARED: 50,
+    ReasonKind.GUEST_LOCKED: 50,
+    ReasonKind.GUEST_CHANGED: 50,
     ReasonKind.HAS_SNAPSHOTS: 51,
     ReasonKind.POLICY_REFUSED: 51,
 }

@@ -330,6 +330,16 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "Another guest could write to it while it is repaired.[ {cause}]",
         "Give the disk to one guest, or repair it by its path while all of them are shut down.",
     ),
+    ReasonKind.GUEST_LOCKED: ReasonText(
+        "{subject} is locked on its platform ({lock})",
+        "A backup, migration, clone or restore is going on, or one was broken off and left its lock.[ {cause}]",
+        "Wait until it is done; if nothing is going on, take the lock away there[ ({command})], then try again.",
+    ),
+    ReasonKind.GUEST_CHANGED: ReasonText(
+        "the definition of {subject} changed while unxen was at work",
+        "Somebody else changed it between the look and the moment in which it was to be locked.[ {cause}]",
+        "Nothing was changed; run it again.",
+    ),
     ReasonKind.WRITTEN_SINCE: ReasonText(
         "{subject} was written since the repair, so it cannot be undone as a whole[: {path}]",
         "[{cause}]",

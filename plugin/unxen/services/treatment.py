@@ -41,6 +41,7 @@ PASSING = frozenset(
         ReasonKind.ROLLED_BACK,
         ReasonKind.SWITCH_FAILED,
         ReasonKind.PLATFORM_REFUSED,
+        ReasonKind.GUEST_CHANGED,
         ReasonKind.PROBE_FAILED,
         ReasonKind.DEFECT,
     }

@@ -25,7 +25,7 @@ from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.plan.judge import judge
 from unxen.platforms.base import Platform
-from unxen.probe.images import check_images
+from unxen.probe.images import allowed_directories, check_images
 from unxen.probe.look import look
 from unxen.probe.wanted import Wanted, wanted_from
 from unxen.workflow.obstacles import unfinished, unwritable
@@ -77,7 +77,7 @@ class Seen:
 def look_at(guest: Guest, settings: Settings, wanted: Wanted) -> Seen:
     """The facts of all disks together."""
     with Box.open() as box:
-        chains = check_images(guest.disks, box, settings.backing_dirs)
+        chains = check_images(guest.disks, box, allowed_directories(guest, settings))
         stale = any(in_use(chain.disk.path) for chain in chains)
         try:
             return _look(box, chains, wanted, stale)

@@ -62,7 +62,7 @@ def test_read_only_that_is_off_may_go() -> None:
 def test_option_that_nobody_knows_is_not_dropped() -> None:
     with pytest.raises(Refused) as caught:
         translated("scsi0", parse_drive(f"{DISK},quantum=1"), "sata0")
-    assert "quantum" in caught.value.first.detail("cause")
+    assert "quantum" in caught.value.first.detail("problem")
 
 
 def test_tables_have_a_why_and_a_source_in_every_row() -> None:
@@ -139,7 +139,7 @@ def test_no_slot_left_is_refused() -> None:
     before = config(scsi0=DISK, **{f"sata{number}": f"x:{number}" for number in range(6)})
     with pytest.raises(Refused) as caught:
         switched(before, [DISK], Bus.SATA, EVERY_BUS)
-    assert "taken" in caught.value.first.detail("cause")
+    assert "taken" in caught.value.first.detail("problem")
 
 
 def test_ide_needs_i440fx() -> None:
@@ -175,7 +175,7 @@ def test_other_disks_stay_where_there_is_no_room_for_all() -> None:
 def test_read_only_disk_is_refused() -> None:
     with pytest.raises(Refused) as caught:
         switched(config(scsi0=f"{DISK},ro=1"), [DISK], Bus.SATA, EVERY_BUS)
-    assert "writable" in caught.value.first.detail("cause")
+    assert "writable" in caught.value.first.detail("problem")
 
 
 def test_way_back_is_the_same_request_with_both_configurations_exchanged() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proxmox names slots, Windows sees controllers: which bus a slot is on this machine, and which slot a bus could get.
 
-Touches nothing. Refused(SWITCH_FAILED) where a bus has no slot left, or a drive has an option that must not get lost.
+Touches nothing. Refused(PLATFORM_REFUSED) where a bus has no slot left, or a drive has an option that must not get lost.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -64,7 +64,7 @@ def places(bus: Bus, values: Mapping[str, str], moving: Sequence[str], taken: Co
     # The controller that the VM has goes before one that it would have to get.
     row = next((each for each in rows if _has(each, values)), rows[0] if rows else None)
     if row is None:
-        raise refused(ReasonKind.SWITCH_FAILED, bus=bus.value, cause="this machine has no slot for that bus")
+        raise refused(ReasonKind.PLATFORM_REFUSED, bus.value, problem="this machine has no slot for that bus")
     made: dict[str, Place] = {}
     for slot in moving:
         made[slot] = _place(row, slot, values, {*taken, *(each.slot for each in made.values())})
@@ -84,7 +84,7 @@ def _place(row: SlotRow, slot: str, values: Mapping[str, str], taken: Collection
     free = (f"{row.kind}{number}" for number in range(SLOTS[row.kind]))
     found = next((each for each in free if each not in taken), None)
     if found is None:
-        raise refused(ReasonKind.SWITCH_FAILED, bus=row.bus.value, cause=f"every {row.kind} slot is taken")
+        raise refused(ReasonKind.PLATFORM_REFUSED, row.bus.value, problem=f"every {row.kind} slot is taken")
     return Place(found, scsihw)
 
 
@@ -106,9 +106,9 @@ def _has(row: SlotRow, values: Mapping[str, str]) -> bool:
 def _stays(slot: str, name: str, value: str, kind: str) -> bool:
     row = options().get(name)
     if row is None:
-        raise refused(ReasonKind.SWITCH_FAILED, slot, cause=f"the drive has an option that is not known here: {name}")
+        raise refused(ReasonKind.PLATFORM_REFUSED, slot, problem=f"the drive has an option that is not known here: {name}")
     if kind in row.kinds:
         return True
     if row.elsewhere is Elsewhere.REFUSE and value not in ("0", "off"):
-        raise refused(ReasonKind.SWITCH_FAILED, slot, cause=f"{name}={value}: {row.why}")
+        raise refused(ReasonKind.PLATFORM_REFUSED, slot, problem=f"{name}={value}: {row.why}")
     return False

@@ -28,6 +28,8 @@ _ACTIVATE = "PVE::Storage::activate_volumes(PVE::Storage::config(), [$ARGV[0]]);
 LOCK = "create"
 _VMID = re.compile(r"[1-9][0-9]{2,8}")
 _STORAGE_HEAD = re.compile(r"([a-z]+):\s*(\S+)\s*$")
+# pve-common 9.2.1 Tools.pm `assert_if_modified`.
+_CHANGED = "checksum mismatch"
 _LOCKED = re.compile(r"VM is locked \(([a-z-]+)\)")
 _BIGGEST_CONFIG = 1 << 20
 
@@ -113,10 +115,10 @@ class LocalNode:
             self._revert(vmid, update)
             raise
 
-    def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str) -> None:
-        """Notes and tags; a VM that somebody has locked keeps the ones that it has."""
+    def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str, *, under_lock: bool) -> None:
+        """Notes and tags."""
         words = [word for name, value in values for word in (f"--{name}", value)]
-        self._asked("qm", "set", vmid, *words, "--digest", digest)
+        self._asked("qm", "set", vmid, *words, "--digest", digest, *(("--skiplock", "1") if under_lock else ()))
 
     def _revert(self, vmid: str, update: Update) -> None:
         """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""
@@ -146,6 +148,8 @@ class LocalNode:
 def _said_no(argv: Sequence[str], words: str) -> Refused:
     """Proxmox' answer as a reason: a VM that it is busy with is another matter than one that it will not change."""
     last = " ".join(line.strip() for line in words.splitlines() if line.strip())
-    if "got timeout" in words or _LOCKED.search(words):
-        return refused(ReasonKind.BUSY, " ".join(argv[:3]), cause=last)
+    if _CHANGED in words:
+        return refused(ReasonKind.GUEST_CHANGED, argv[2], cause=last)
+    if found := _LOCKED.search(words):
+        return refused(ReasonKind.GUEST_LOCKED, argv[2], lock=found[1], command=f"qm unlock {argv[2]}")
     return refused(ReasonKind.PLATFORM_REFUSED, " ".join(argv[:3]), problem="Proxmox refused", cause=last)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a configuration and a bus to the configuration that has the disks there, and from two configurations to the one request.
 
-Touches nothing. Refused(SWITCH_FAILED) where the machine cannot have it.
+Touches nothing. Refused(PLATFORM_REFUSED) where the machine cannot have it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from unxen.errors import Refused, refused
+from unxen.model.definition import DefinitionChange, DefinitionPart
 from unxen.model.ids import Bus
 from unxen.model.reason import ReasonKind
 from unxen.platforms.proxmox.boot_order import moved_order
@@ -16,7 +17,9 @@ from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.drives import UNUSED, Drive, hard_disks, is_slot, kind_of, unused_volumes
 from unxen.platforms.proxmox.update import Update
 
-_MACHINE_KEYS = ("boot", "bootdisk", "scsihw", "machine")
+# The keys beside slots that a switch may change, and those that decide with them.
+_OURS = ("boot", "bootdisk", "scsihw")
+_MACHINE_KEYS = (*_OURS, "machine")
 
 
 def switched(config: VmConfig, volumes: Collection[str], bus: Bus, drivers: Collection[Bus]) -> dict[str, str]:
@@ -26,7 +29,7 @@ def switched(config: VmConfig, volumes: Collection[str], bus: Bus, drivers: Coll
     """
     moving = where(config, volumes)
     if not moving:
-        raise refused(ReasonKind.SWITCH_FAILED, bus=bus.value, cause="the disk is not in the configuration any more")
+        raise refused(ReasonKind.GUEST_CHANGED, bus.value, cause="The disk is not in its configuration any more.")
     others = {slot: drive for slot, drive in hard_disks(config.values) if slot not in moving and _lost(slot, config, drivers)}
     try:
         return _moved(config, {**moving, **others}, bus)
@@ -61,13 +64,34 @@ def request(before: VmConfig, after: Mapping[str, str], digest: str) -> Update |
 
     Unused volumes are in no request: attaching one takes it off the list, detaching one puts it there, deleting would destroy it.
     """
-    mine = {key for key in chain(before.values, after) if kind_of(key) != UNUSED}
+    mine = {key for key in chain(before.values, after) if is_slot(key) or key in _OURS}
     sets = tuple((key, value) for key, value in after.items() if key in mine and before.values.get(key) != value)
     # Proxmox drops `bootdisk` by itself when an order is set.
     deletes = (key for key in before.values if key in mine and key not in after and not _goes_by_itself(key, sets))
     # Slots first: deleting one writes a new boot order, which the deletion of the order has to follow.
     ordered = tuple(sorted(deletes, key=lambda key: (not is_slot(key), key)))
     return Update(sets, ordered, digest) if sets or ordered else None
+
+
+def definition_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[DefinitionChange, ...]:
+    """What people are told of a switch: the slots that disks leave and get, lost options, controller and boot order."""
+    old = {drive.volume: (slot, drive) for slot, drive in (*_unused(before), *hard_disks(before))}
+    made = []
+    for slot, drive in hard_disks(after):
+        was, former = old.get(drive.volume, ("", drive))
+        if was != slot:
+            made.append(DefinitionChange(DefinitionPart.DISK_BUS, drive.volume, was, slot))
+            lost = [f"{name}={value}" for name, value in former.options if name not in dict(drive.options)]
+            made += [DefinitionChange(DefinitionPart.DISK_OPTION, slot, each, "") for each in lost]
+    parts = {"scsihw": DefinitionPart.CONTROLLER, "boot": DefinitionPart.BOOT_ORDER}
+    for key, part in parts.items():
+        if before.get(key) != after.get(key):
+            made.append(DefinitionChange(part, key, before.get(key, ""), after.get(key, "")))
+    return tuple(made)
+
+
+def _unused(values: Mapping[str, str]) -> Iterator[tuple[str, Drive]]:
+    return ((key, Drive(value)) for key, value in values.items() if kind_of(key) == UNUSED)
 
 
 def _goes_by_itself(key: str, sets: Collection[tuple[str, str]]) -> bool:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lock in a VM's configuration does not say who put it there; a file of ours does, so that one that a crash left is known again.
+
+Writes a small file per VM in the state directory, before the lock is asked for, and keeps it locked while the work goes on.
+Refused(BUSY) while another unxen works on the VM.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from unxen.errors import refused
+from unxen.host.files import private_directory, sync_file
+from unxen.model.reason import ReasonKind
+from unxen.platforms.proxmox.compare import meaning
+from unxen.platforms.proxmox.config import VmConfig
+from unxen.platforms.proxmox.node import LOCK
+
+DIRECTORY = "proxmox-locks"
+
+
+@dataclass
+class Mark:
+    """The file of one VM, ours alone until it is closed."""
+
+    path: Path
+    expected: tuple[str, ...] = ()
+
+    def expect(self, *configs: VmConfig) -> None:
+        """From now on the lock is ours on a VM that means one of these."""
+        self.expected = tuple(dict.fromkeys((*self.expected, *(meaning(each) for each in configs))))
+        self.path.write_text(json.dumps(self.expected), encoding="utf-8")
+        sync_file(self.path)
+
+    def is_ours(self, config: VmConfig) -> bool:
+        """Whether the lock in this configuration was put there by us."""
+        return config.lock == LOCK and meaning(config) in self.expected
+
+    def forget(self) -> None:
+        """The lock is gone, or was never there."""
+        self.expected = ()
+        self.path.write_text("[]", encoding="utf-8")
+
+
+@contextmanager
+def marked(state_dir: Path, vmid: str) -> Iterator[Mark]:
+    """The VM's mark, as the last one left it."""
+    path = private_directory(state_dir / DIRECTORY) / vmid
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield Mark(path, _read(path))
+    except BlockingIOError as error:
+        raise refused(ReasonKind.BUSY, f"proxmox:{vmid}") from error
+    finally:
+        os.close(fd)
+
+
+def left_behind(state_dir: Path, vmid: str, config: VmConfig) -> bool:
+    """Whether the VM still has a lock of ours, and nobody works on it any more."""
+    path = state_dir / DIRECTORY / vmid
+    if config.lock != LOCK or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return Mark(path, _read(path)).is_ours(config)
+
+
+def marks(state_dir: Path) -> Sequence[str]:
+    """Every VM that ever had a mark here."""
+    directory = state_dir / DIRECTORY
+    return sorted(each.name for each in directory.iterdir()) if directory.is_dir() else ()
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
