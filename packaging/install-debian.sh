@@ -10,15 +10,18 @@ set -eu
 cd "$(dirname "$0")/.."
 
 for_running="qemu-utils qemu-system-common qemu-system-x86 python3-guestfs python3-hivex python3-libnbd python3-libfsntfs python3-tsk
-  python3-lxml python3-xxhash python3-zstandard python3-seccomp python3-jinja2
+  python3-libvirt python3-lxml python3-xxhash python3-zstandard python3-seccomp python3-jinja2
   bubblewrap python3-venv python3-pip python3-setuptools python3-wheel util-linux ca-certificates"
 for_disks="ntfs-3g fdisk dosfstools mtools"
 for_tests="shellcheck yamllint ansible-core python3-prometheus-client libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr
   xva-img"
 
+# A daemon for the tests to start by themselves; libvirt-daemon-system, which would run one on this host, is not needed.
+for_libvirt="libvirt-daemon libvirt-clients iproute2 ovmf"
+
 case "${1:-run}" in
   run) wanted="$for_running $for_disks" ;;
-  test) wanted="$for_running $for_disks $for_tests" ;;
+  test) wanted="$for_running $for_disks $for_tests $for_libvirt" ;;
   *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 

@@ -152,6 +152,7 @@ class NoteKind(Enum):
     HEALTHY_ELSEWHERE = "healthy-elsewhere"
     HIVE_REPLAYED = "hive-replayed"
     HIVE_STALE = "hive-stale"
+    MISSING_BRIDGE = "missing-bridge"
 
 
 @dataclass(frozen=True)

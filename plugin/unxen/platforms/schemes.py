@@ -26,7 +26,7 @@ class Scheme:
 
 FILES = Scheme("unxen.platforms.files")
 SCHEMES: dict[str, Scheme] = {
-    "libvirt": Scheme("", "libvirt", "python3-libvirt"),
+    "libvirt": Scheme("unxen.platforms.libvirt.platform", "libvirt", "python3-libvirt"),
     "proxmox": Scheme("unxen.platforms.proxmox.platform"),
 }
 

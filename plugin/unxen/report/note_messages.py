@@ -38,6 +38,7 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.UNCLEAN_VOLUME: "its volume was not left clean[; {pending}]",
     NoteKind.RESTRICTIONS: "a group policy restricts which devices Windows installs[: {subject}]; new ones may stay without driver",
     NoteKind.UNREAD_KEYS: "parts of the registry could not be read[ ({count})][: {subject}]",
+    NoteKind.MISSING_BRIDGE: "this host has no network bridge {subject}, so the guest cannot start; name another one",
     NoteKind.HEALTHY_ELSEWHERE: "it would start from {subject} as it is",
     NoteKind.HIVE_REPLAYED: "Windows was not shut down cleanly: {applied} of {found} entries of its registry logs ({subject}) were"
     " replayed in memory, as Windows does at its next start[, on the first block that {base_block} keeps][; {lost} was lost]"

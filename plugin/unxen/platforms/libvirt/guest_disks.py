@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A domain's disks as files and block devices with the format that its definition gives; what cannot be reached is named.
+
+Reads the first and last bytes of an image declared as `vhd`, a word that libvirt and Xen use for two formats which both carry a
+mark; every other format is taken from the XML alone. Raises Refused(PLATFORM_REFUSED, DISK_SHARED, IMAGE_ENCRYPTED).
+"""
+
+import os
+from collections.abc import Callable
+
+from unxen.errors import refused
+from unxen.model.disk import Disk
+from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.reason import ReasonKind
+from unxen.platforms.libvirt.domain_xml import Element, hard_disks, target_of
+
+PoolPath = Callable[[str, str], str]
+"""Path of a volume, by the names of its pool and of itself; raises Refused."""
+FORMATS = {
+    "raw": ImageFormat.RAW,
+    "": ImageFormat.RAW,
+    "qcow2": ImageFormat.QCOW2,
+    "vpc": ImageFormat.VHD,
+    "vmdk": ImageFormat.VMDK,
+    "vdi": ImageFormat.VDI,
+}
+VHD = "vhd"
+_MARK = 8
+_FOOTER = 512
+_VHD, _VHDX = b"conectix", b"vhdxfile"
+
+
+def guest_disks(root: Element, pool_path: PoolPath) -> tuple[Disk, ...]:
+    """The hard disks in their order."""
+    return tuple(_disk(number, disk, pool_path) for number, disk in enumerate(hard_disks(root), 1))
+
+
+def _disk(number: int, disk: Element, pool_path: PoolPath) -> Disk:
+    name = target_of(disk)
+    _refuse_what_cannot_be_followed(disk, name)
+    path = source_path(disk, pool_path)
+    kind = vhd_format(path) if declared_format(disk) == VHD else FORMATS.get(declared_format(disk))
+    if kind is None:
+        raise refused(ReasonKind.PLATFORM_REFUSED, name, problem=f"its format {declared_format(disk)} is not known")
+    return Disk(DiskNumber(number), path, kind)
+
+
+def _refuse_what_cannot_be_followed(disk: Element, name: str) -> None:
+    """What makes the guest's disk something else than the file that is named."""
+    if disk.find(".//encryption") is not None:
+        raise refused(ReasonKind.IMAGE_ENCRYPTED, name, cause="libvirt opens it with a key of its own")
+    if disk.find("source/slices") is not None:
+        cause = "the disk is a part of its file, and unxen would see the whole"
+        raise refused(ReasonKind.PLATFORM_REFUSED, name, problem="slices are not supported", cause=cause)
+    if disk.find("source/dataStore") is not None:
+        raise refused(ReasonKind.EXTERNAL_DATA_FILE, name)
+
+
+def declared_format(disk: Element) -> str:
+    """libvirt's word for the format; nothing said is raw."""
+    driver = disk.find("driver")
+    return driver.get("type", "") if driver is not None else ""
+
+
+def source_path(disk: Element, pool_path: PoolPath) -> str:
+    """Where the disk's own file or device is on this host."""
+    source = disk.find("source")
+    assert source is not None
+    kind = disk.get("type", "file")
+    if kind in ("file", "block"):
+        return str(source.get("file" if kind == "file" else "dev", ""))
+    if kind == "volume":
+        return pool_path(source.get("pool", ""), source.get("volume", ""))
+    where = source.get("protocol", kind)
+    problem = f"a disk of type {kind} ({where}) is no file and no block device of this host"
+    cause = "unxen holds a disk by the locks of its file, which such a disk does not have"
+    raise refused(ReasonKind.PLATFORM_REFUSED, target_of(disk), problem=problem, cause=cause)
+
+
+def vhd_format(path: str) -> ImageFormat | None:
+    """VHD or VHDX by their marks; None when the file shows neither or cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head = file.read(_MARK)
+            end = max(file.seek(0, os.SEEK_END) - _FOOTER, 0)
+            file.seek(end)
+            foot = file.read(_MARK)
+    except OSError:
+        return None
+    if head == _VHDX:
+        return ImageFormat.VHDX
+    return ImageFormat.VHD if _VHD in (head, foot) else None

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a domain as it is to the domain that this Windows starts in: disks on the bus, leftovers of Xen gone, nothing else touched.
+
+Touches nothing outside. Refused(PLATFORM_REFUSED) where a disk that Windows needs cannot be moved; another disk that cannot be
+moved stays where it is, for Windows starts without it.
+"""
+
+from unxen.errors import Refused, refused
+from unxen.model.definition import DefinitionChange, DefinitionPart, Switch, Wish
+from unxen.model.ids import Bus, DiskNumber, Firmware
+from unxen.model.reason import ReasonKind
+from unxen.platforms.libvirt.disk_options import drop_options, forbidding
+from unxen.platforms.libvirt.domain_xml import (
+    Element,
+    bus_word,
+    device_of,
+    disks,
+    hard_disks,
+    parse_domain,
+    target_of,
+    text_of,
+)
+from unxen.platforms.libvirt.leftovers import FormatOf, mend, nic_for, set_uefi
+from unxen.platforms.libvirt.machine import bus_of, firmware_of
+from unxen.platforms.libvirt.places import WORDS, drop_idle_controllers, move, scsi_in_use
+
+
+def switched(text: str, wish: Wish, format_of: FormatOf) -> Switch:
+    """The whole change; without changes when the definition is right as it is."""
+    root = parse_domain(text)
+    busy = scsi_in_use(root)
+    changes = [*_disks(root, wish), *_optical_drives(root, wish)]
+    changes += drop_idle_controllers(root, busy)
+    changes += mend(root, nic_for(wish.windows, netkvm=wish.netkvm), format_of)
+    changes += _firmware(root, wish)
+    return Switch(text, text_of(root) if changes else text, tuple(changes))
+
+
+def _disks(root: Element, wish: Wish) -> list[DefinitionChange]:
+    changes: list[DefinitionChange] = []
+    for number, disk in enumerate(hard_disks(root), 1):
+        present = bus_of(root, disk)
+        needed = DiskNumber(number) in wish.disks
+        if present is wish.bus or (not needed and present in wish.drivers):
+            continue
+        try:
+            changes += _move(root, disk, wish.bus)
+        except Refused:
+            # What lies on a bus of Xen cannot stay: no start gets past it.
+            if needed or present is Bus.XEN:
+                raise
+    return changes
+
+
+def _move(root: Element, disk: Element, bus: Bus) -> list[DefinitionChange]:
+    word = WORDS.get(bus)
+    if word is None:
+        raise refused(ReasonKind.PLATFORM_REFUSED, target_of(disk), problem=f"unxen moves no disk to {bus.value}")
+    if device_of(disk) == "lun":
+        cause = "it is passed through as a SCSI device, which no other bus can be"
+        raise refused(ReasonKind.PLATFORM_REFUSED, target_of(disk), problem="its bus cannot be changed", cause=cause)
+    if row := forbidding(disk, word):
+        raise refused(ReasonKind.PLATFORM_REFUSED, target_of(disk), problem=f"it cannot be moved to {word}", cause=row.why)
+    dropped = drop_options(disk, word)
+    return [*move(root, disk, bus), *dropped]
+
+
+def _optical_drives(root: Element, wish: Wish) -> list[DefinitionChange]:
+    """Drives on Xen's bus go where an optical drive can be: with the disk on IDE, else on SATA."""
+    bus = Bus.IDE if wish.bus is Bus.IDE else Bus.SATA
+    found = [each for each in disks(root) if device_of(each) == "cdrom" and bus_word(each) == Bus.XEN.value]
+    return [change for each in found for change in (*drop_options(each, WORDS[bus]), *move(root, each, bus))]
+
+
+def _firmware(root: Element, wish: Wish) -> list[DefinitionChange]:
+    """A disk whose boot files are for UEFI alone, under a BIOS that nobody chose: libvirt takes BIOS where nothing is said."""
+    if wish.firmware is not Firmware.UEFI or firmware_of(root) is not Firmware.BIOS:
+        return []
+    set_uefi(root)
+    return [DefinitionChange(DefinitionPart.FIRMWARE, "machine", "bios", "efi")]
