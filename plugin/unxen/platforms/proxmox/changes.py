@@ -47,7 +47,7 @@ class Changes:
     _seen: dict[str, _Seen] = field(default_factory=dict)
 
     def since(self) -> frozenset[str]:
-        """The VMs of this node that were written, started or stopped since the last question; nobody while nothing is known."""
+        """The VMs that were written, started, stopped or destroyed since the last question; nobody while nothing is known."""
         running = self._pid_files()
         changed, self._running = running ^ self._running, running
         counters = self._read_counters()
@@ -55,9 +55,10 @@ class Changes:
             return changed
         self._counters = counters
         versions = self._read_versions()
-        changed |= {vmid for vmid, version in versions.items() if self._versions.get(vmid) != version}
+        written = {vmid for vmid, version in versions.items() if self._versions.get(vmid) != version}
+        gone = self._versions.keys() - versions.keys()
         self._versions = versions
-        return frozenset(changed & self._here())
+        return frozenset(((changed | written) & self._here()) | gone)
 
     def states(self) -> Mapping[str, GuestState]:
         """Every VM of this node; only those are read whose file changed."""
