@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -188,6 +188,20 @@ def test_backing_file_is_the_checked_one_whatever_the_header_says_later(tmp_path
             assert client.read(0, 512) == b"\x01" * 512
 
 
+def _daemons_below(parent: int) -> list[str]:
+    """What the kernel says of the daemon, which is bubblewrap's child or became it."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            text = each.read_text()
+            family = (f"\nPid:\t{parent}\n", f"\nPPid:\t{parent}\n")
+            if text.startswith("Name:\tqemu-storage-da") and any(line in text for line in family):
+                found.append(text)
+            elif text.startswith("Name:\tbwrap") and family[1] in text:
+                found += _daemons_below(int(each.parent.name))
+    return found
+
+
 def test_daemon_runs_with_the_rights_of_the_images_owner(tmp_path, daemon_of) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can act for others")
@@ -196,8 +210,8 @@ def test_daemon_runs_with_the_rights_of_the_images_owner(tmp_path, daemon_of) ->
     path.chmod(0o600)
     with daemon_of(path) as daemon:
         stage(daemon)
-        seen = Path(f"/proc/{daemon._process.pid}/status").read_text()
-        assert "Uid:\t65534\t65534\t65534\t65534" in seen
+        (status,) = _daemons_below(daemon._process.pid)
+        assert "Uid:\t65534\t65534\t65534\t65534" in status
         daemon.unexport()
         daemon.commit("overlay")
 

@@ -193,9 +193,18 @@ def healthy(verb: str = "inspect") -> Outcome:
 
 
 def repaired() -> Outcome:
-    made = judgement(Verdict.REPAIRED, whole_chain(Bus.SATA), plan=edits())
+    made = judgement(Verdict.REPAIRED, broken_chain(Bus.SATA), plan=edits())
     return Outcome(
-        "repair", ("windows.qcow2",), Verdict.REPAIRED, facts(), made, changed=True, entry=7, delivery="appliance", timings=TIMINGS
+        "repair",
+        ("windows.qcow2",),
+        Verdict.REPAIRED,
+        facts(),
+        made,
+        changed=True,
+        entry=7,
+        delivery="appliance",
+        timings=TIMINGS,
+        after=judgement(Verdict.HEALTHY, whole_chain(Bus.SATA)),
     )
 
 

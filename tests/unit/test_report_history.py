@@ -12,7 +12,7 @@ from unxen.cli.main import main
 from unxen.journal.history import forget, past_outcomes, remember
 from unxen.journal.store import open_journal
 from unxen.model.history import PastOutcome, newest_of_each
-from unxen.model.judgement import Verdict
+from unxen.model.judgement import LinkName, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.reason import ReasonKind, reason
 from unxen.model.settings import Settings
@@ -81,6 +81,14 @@ def test_every_kind_of_outcome_makes_a_page_that_names_nothing_from_elsewhere(na
     for _, attributes in tags:
         assert not {each for each in attributes if each.startswith("on") or each == "src"}
         assert (attributes.get("href") or "#").startswith("#")
+
+
+def test_boot_path_is_drawn_before_and_after_a_repair() -> None:
+    made = Tags(page([past(1, EVERY["repaired"])], NOON))
+    states = [str(found["class"]) for tag, found in made.tags if tag == "li" and "class" in found]
+    half = len(LinkName)
+    assert "broken" in states[-2 * half : -half]
+    assert set(states[-half:]) == {"holds"}
 
 
 def test_page_says_why_a_guest_was_refused_and_what_to_do() -> None:

@@ -19,7 +19,7 @@ class Outcome:
     `verb` is `inspect`, `plan`, `repair` or `undo`. `dry_run`: everything but the commit was done. `entry` is the journal's number
     of this repair, for undo. `delivery` says how the hive got into the file system, empty when it did not. `changed` says whether
     any byte of a disk was changed. `definition` is what of the guest's definition on its platform was changed (`switched`), or
-    would be.
+    would be. `after` is the judgement of the repaired disks, from the second look; None when nothing was repaired.
     """
 
     verb: str
@@ -36,3 +36,4 @@ class Outcome:
     timings: tuple[tuple[str, float], ...] = ()
     definition: tuple[DefinitionChange, ...] = ()
     switched: bool = False
+    after: Judgement | None = None

@@ -58,10 +58,11 @@ Stepping = Callable[[Step], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Result:
-    """The journal's number of what was done, and how the hives got in."""
+    """The journal's number of what was done, how the hives got in, and the judgement of the repaired disks."""
 
     entry: int
     delivery: str
+    after: Judgement
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,13 @@ class Pipeline:
             definition=definition,
         )
         with transaction:
-            done, way = self._until_verified(transaction, disks, delivery)
+            done, way, after = self._until_verified(transaction, disks, delivery)
             if not dry_run:
                 with self.step(Step.UNDO_DATA):
                     transaction.keep_undo_data(_witnesses(done))
                 with self.step(Step.COMMIT):
                     transaction.commit()
-        return Result(transaction.entry, way)
+        return Result(transaction.entry, way, after)
 
     def _disks_to_change(self) -> tuple[HeldDisk, ...]:
         planned = {each.installation for each in self.judgement.plan.installations if each.edits}
@@ -120,7 +121,7 @@ class Pipeline:
 
     def _until_verified(
         self, transaction: Transaction, disks: Sequence[HeldDisk], delivery: Delivery
-    ) -> tuple[Sequence[Parcel], str]:
+    ) -> tuple[Sequence[Parcel], str, Judgement]:
         with hive_checks() as checks, Box.open(edits=True, ahead="edit") as editor, Box.open(ahead="look") as eyes:
             with self.step(Step.OVERLAY):
                 transaction.stage()
@@ -134,11 +135,11 @@ class Pipeline:
                 transaction.delivered()
             with self.step(Step.VERIFY):
                 second = look_through(self.held, wanted_from(self.knowledge), eyes)
-                self._verify(done, disks, way, second)
+                after = self._verify(done, disks, way, second)
                 for each, flaws, proof in zip(edited, audits(), proofs(), strict=True):
                     verify_hive(each, second.hives.get(each.plan.installation), flaws, proof)
                 transaction.verified()
-            return done, way
+            return done, way, after
 
     def _planned(self) -> list[tuple[InstallationPlan, bytes]]:
         """What is to be edited, and where it comes from."""
@@ -162,14 +163,16 @@ class Pipeline:
                 refuse_forbidding(flaws, each.installation)
             raise
 
-    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str, second: Look) -> None:
+    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str, second: Look) -> Judgement:
         planned = [each.installation.id for each in done]
         verify_installations(self.first.facts, second.facts)
         verify_others(self.first.facts, second.facts, planned)
         bus = self.judgement.bus
-        verify_chains(self.decide(second, bus), bus, planned)
+        after = self.decide(second, bus)
+        verify_chains(after, bus, planned)
         for held in disks:
             _verify_nothing_else(held, [each for each in done if each.held is held], through_files=way != Delivery.IN_PLACE.value)
+        return after
 
 
 def _verify_nothing_else(held: HeldDisk, done: Sequence[Parcel], *, through_files: bool) -> None:

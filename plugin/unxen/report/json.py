@@ -65,6 +65,7 @@ def document(outcome: Outcome) -> Document:
         "disks": [_disk(each) for each in facts.disks] if facts else [],
         "installations": _installations(facts, judgement),
         "chains": [_chain(chain, of) for of in _judged(judgement) for chain in of.chains],
+        "chains_after": [_chain(chain, of) for of in _judged(outcome.after) for chain in of.chains if chain.bus is of.bus],
         "xen": [_xen(each, of.installation) for of in _judged(judgement) for each in of.xen],
         "plan": _plan(judgement.plan) if judgement and not judgement.plan.empty else None,
         "definition": [_definition(each) for each in outcome.definition],

@@ -109,8 +109,8 @@ class _Repair:
         row = row_of(self.guest, judgement.bus, switch)
         done = pipeline.run(self.guest.target, self.order.delivery, self.order.dry_run, row)
         if self.order.dry_run:
-            return replace(outcome, verdict=Verdict.REPAIRABLE, delivery=done.delivery)
-        return replace(outcome, verdict=Verdict.REPAIRED, changed=True, entry=done.entry, delivery=done.delivery)
+            return replace(outcome, verdict=Verdict.REPAIRABLE, delivery=done.delivery, after=done.after)
+        return replace(outcome, verdict=Verdict.REPAIRED, changed=True, entry=done.entry, delivery=done.delivery, after=done.after)
 
     def _switch(self, journal: Journal, bus: Bus, switch: Switch, outcome: Outcome) -> Outcome:
         entry = outcome.entry if outcome.entry is not None else self._entry_for_switch(journal, bus, switch)
