@@ -10,6 +10,7 @@ import pytest
 from unxen.model.change import ChangeKind
 from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
+from unxen.model.hive_facts import LogEnd, LogUse
 from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState, Note, NoteKind, Verdict, XenPart
 from unxen.model.progress import Remark, Step
 from unxen.model.reason import ReasonKind, reason
@@ -27,6 +28,8 @@ TABLES: list[tuple[type[Enum], Mapping]] = [
     (LinkState, finding_messages.LINK_STATES),
     (XenPart, finding_messages.XEN_PARTS),
     (NoteKind, note_messages.NOTE_TEXTS),
+    (LogUse, note_messages.LOG_USES),
+    (LogEnd, note_messages.LOG_ENDS),
     (Step, step_messages.STEP_TITLES),
     (Action, step_messages.ACTION_WORDS),
     (ChangeKind, step_messages.CHANGE_WORDS),

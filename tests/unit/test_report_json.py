@@ -11,6 +11,7 @@ import pytest
 from generators import outcomes
 from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
+from unxen.model.hive_facts import HiveState, LogEnd, LogUse
 from unxen.model.ids import Architecture, Bus, Firmware, Missing
 from unxen.model.judgement import FindingKind, LinkName, LinkState, NoteKind, Verdict, XenPart
 from unxen.model.reason import ReasonKind, reason
@@ -70,7 +71,7 @@ def enumerations(node: object) -> set[frozenset[str]]:
     "kind",
     (
         *(ReasonKind, NoteKind, FindingKind, LinkName, LinkState, XenPart, Verdict, Action, Bus, DefinitionPart),
-        *(Firmware, Architecture, Missing, Content, Hibernation, JournalState, Scheme),
+        *(Firmware, Architecture, Missing, Content, Hibernation, JournalState, Scheme, HiveState, LogUse, LogEnd),
     ),
 )
 def test_schema_knows_every_member_of_an_enum(kind: type[Enum]) -> None:

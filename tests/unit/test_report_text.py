@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 from generators import outcomes
+from unxen.model.hive_facts import LogEnd, ReplayFacts
 from unxen.model.ids import Bus, KeyPath
-from unxen.model.judgement import Verdict
+from unxen.model.judgement import Note, NoteKind, Verdict
 from unxen.model.reason import ReasonKind, reason
 from unxen.report.layout import Context, Style
+from unxen.report.messages import tell_note
 from unxen.report.text import headline, render
 from unxen.report.text_xen import grouped
 
@@ -141,3 +143,41 @@ def test_notes_of_several_installations_say_whose_they_are() -> None:
     text = text_of(replace(outcome, judgement=replace(outcome.judgement, installations=(one, other))), width=100)
     assert r"- 1:1:\Windows: the services of the classic how-to: iaStorV not installed." in text
     assert r"repaired [1:2:\OTHER]" in text
+
+
+def with_hive(outcome, **changes):
+    facts = outcome.facts
+    (seen,) = facts.installations
+    return replace(outcome, facts=replace(facts, installations=(replace(seen, hive=replace(seen.hive, **changes)),)))
+
+
+def test_repair_of_a_dirty_hive_says_that_its_logs_are_in_it_now() -> None:
+    replayed = ReplayFacts(24, 24, 2130, LogEnd.NO_MORE, "SYSTEM.LOG2", "")
+    said = "and what its logs held, nothing else on the disk"
+    assert said in text_of(with_hive(outcomes.repaired(), primary=8, replay=replayed), width=120)
+    assert said not in text_of(outcomes.repaired(), width=120)
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        (
+            Note(NoteKind.HIVE_REPLAYED, "SYSTEM.LOG1", (("applied", "4"), ("found", "4"), ("lost", "nothing"))),
+            ["4 of 4 entries", "(SYSTEM.LOG1)", "nothing was lost"],
+        ),
+        (
+            Note(
+                NoteKind.HIVE_REPLAYED,
+                "SYSTEM.LOG1",
+                (("applied", "1"), ("found", "4"), ("ended", "damaged-data"), ("log", "SYSTEM.LOG1"), ("last", "7")),
+            ),
+            ["1 of 4 entries", "behind entry 7", "in SYSTEM.LOG1 the data of the next entry does not verify"],
+        ),
+        (
+            Note(NoteKind.HIVE_STALE, "", (("logs", "SYSTEM.LOG1=stale, SYSTEM.LOG2=empty"), ("newest", "2015-12-12 03:30 UTC"))),
+            ["SYSTEM.LOG1: older than the hive, SYSTEM.LOG2: empty", "is lost", "2015-12-12 03:30 UTC"],
+        ),
+    ],
+)
+def test_state_of_the_hive_is_told_in_words(note, words) -> None:
+    assert [each for each in words if each not in tell_note(note)] == []

@@ -51,4 +51,5 @@ def options_again(call: Call) -> str:
         words += ["--bus", call.bus.value]
     if call.installation is not None:
         words += ["--installation", call.installation]
+    words += ["--accept-stale-hive"] * call.accept_stale_hive + ["--accept-unclean-volume"] * call.accept_unclean_volume
     return "" if call.each else " ".join(shlex.quote(each) for each in words)

@@ -54,7 +54,7 @@ def _word(name: str, value: str) -> str:
 def _log_word(text: str) -> str:
     """`SYSTEM.LOG1=stale` as people say it."""
     name, _, use = text.rpartition("=")
-    return f"{name}: {LOG_USES.get(use, use)}" if name else LOG_USES.get(use, use)
+    return f"{name}: {_LOG_USES.get(use, use)}" if name else _LOG_USES.get(use, use)
 
 
 def _trouble(reason: Reason) -> str:
@@ -63,6 +63,7 @@ def _trouble(reason: Reason) -> str:
     return tell_finding(Finding(kind, LinkState.BROKEN, reason.detail("about"))) if kind else ""
 
 
+_LOG_USES = {"none": "there are none", **{each.value: text for each, text in LOG_USES.items()}}
 _FINDINGS = {each.value: each for each in FindingKind}
 _BYTES = ("needed", "free")
 _FIRMWARE = {"bios": "BIOS", "uefi": "UEFI", "bios, uefi": "BIOS and UEFI"}
@@ -73,7 +74,7 @@ _WORDS: dict[str, dict[str, str]] = {
     "found": _FIRMWARE,
     "obstacle": OBSTACLE_WORDS,
     "pending": PENDING_WORDS,
-    "ended": LOG_ENDS,
+    "ended": {each.value: text for each, text in LOG_ENDS.items()},
     "link": {each.value: title for each, title in LINK_TITLES.items()},
 }
 

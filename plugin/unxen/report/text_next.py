@@ -39,7 +39,7 @@ def done_lines(outcome: Outcome, context: Context) -> list[str]:
     hives = counted(sum(bool(each.edits) for each in plan.installations), "hive")
     rows = [
         ("switched to" if outcome.switched else "attach on", bus_words(outcome.judgement.bus)),
-        ("changed", f"{counted(changes, 'change')} in {hives}, nothing else on the disk" if changes else ""),
+        ("changed", f"{counted(changes, 'change')} in {hives}{_replayed(outcome)}, nothing else on the disk" if changes else ""),
         ("definition", f"{counted(len(outcome.definition), 'change')}, everything else as it was" if outcome.switched else ""),
         ("delivered", _DELIVERIES.get(outcome.delivery, visible(outcome.delivery))),
         ("verified", _VERIFIED if outcome.changed else ""),
@@ -48,6 +48,13 @@ def done_lines(outcome: Outcome, context: Context) -> list[str]:
     ]
     lines = [line for label, text in rows if text for line in labelled(context.style, label, text, indent=4, column=12)]
     return [*heading(context.style, "Done"), *lines]
+
+
+def _replayed(outcome: Outcome) -> str:
+    """A dirty hive is written as its logs make it: more bytes than those of the changes."""
+    planned = {each.installation for each in outcome.judgement.plan.installations if each.edits} if outcome.judgement else set()
+    hives = [each.hive for each in outcome.facts.installations if each.id in planned] if outcome.facts else []
+    return " and what its logs held" if any(each is not None and each.replay for each in hives) else ""
 
 
 def next_lines(outcome: Outcome, context: Context) -> list[str]:
