@@ -172,6 +172,11 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
+def _recover_options(parser: argparse.ArgumentParser) -> None:
+    text = "close an interrupted entry as it is: the disk was restored by other means"
+    parser.add_argument("--forget", type=int, metavar="ENTRY", help=text)
+
+
 _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
@@ -187,6 +192,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         (_target_options, _choice_options, _state_options, _repair_options, _wait_option, _output_options),
     ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
+    "recover": ("finish or throw away what an interruption left, on all disks", (_recover_options, _output_options)),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),

@@ -40,6 +40,7 @@ class Call:
     once: bool = False
     html: str = ""
     days: int = 0
+    forget: int | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ HOST_VERBS = {
     "doctor": "doctor",
     "exit-codes": "exit_codes",
     "hook": "hook",
+    "recover": "recover",
     "report": "report",
     "watch": "watch",
 }

@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -35,14 +35,27 @@ def disk_key(path: str) -> str:
     return f"{kind}-{os.major(number)}-{os.minor(number)}{inode}"
 
 
+def _nobody() -> None:
+    """Who does not want to know."""
+
+
 @contextmanager
 def own_locks(directory: Path, paths: Sequence[str], *, wait: float, waiting: Callable[[], None]) -> Iterator[None]:
     """No other unxen works on these disks until the block ends. Tries for `wait` seconds; `waiting` is called before it does."""
+    with locks_named(directory, {disk_key(path): path for path in paths}, wait=wait, waiting=waiting):
+        yield
+
+
+@contextmanager
+def locks_named(
+    directory: Path, names: Mapping[str, str], *, wait: float = 0.0, waiting: Callable[[], None] = _nobody
+) -> Iterator[None]:
+    """The same for disks of which the keys are known, each with the path to tell."""
     private_directory(directory)
     deadline = time.monotonic() + wait
     with ExitStack() as stack:
         # In one order for everybody, so that two of us never wait for each other.
-        for key, path in sorted((disk_key(path), path) for path in paths):
+        for key, path in sorted(names.items()):
             fd = os.open(directory / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, fd)
             _flock(fd, path, deadline, waiting if wait > 0 else None)

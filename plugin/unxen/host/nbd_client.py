@@ -6,7 +6,7 @@ finds no room Refused(NO_SPACE).
 """
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +72,9 @@ class NbdClient:
         while at < self.size:
             for length, depth in self._depths(at, min(MAP_PIECE, self.size - at)):
                 if depth == 1:
-                    _append(found, Range(at, min(length, self.size - at)))
+                    found.append(Range(at, min(length, self.size - at)))
                 at += length
-        return tuple(found)
+        return tuple(joined(found))
 
     def _depths(self, start: int, length: int) -> Sequence[tuple[int, int]]:
         """(length, depth) of at least the beginning of a range; 1 is the topmost image, 0 nowhere."""
@@ -130,11 +130,15 @@ def nbd_client(socket_path: Path, path: str, *, export: str = "", depths: bool =
         client.close()
 
 
-def _append(found: list[Range], each: Range) -> None:
-    if found and found[-1].end == each.start:
-        found[-1] = Range(found[-1].start, found[-1].length + each.length)
-    else:
-        found.append(each)
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """The same ranges in their order, neighbours as one."""
+    found: list[Range] = []
+    for each in ranges:
+        if found and found[-1].end == each.start:
+            found[-1] = Range(found[-1].start, found[-1].length + each.length)
+        else:
+            found.append(each)
+    return found
 
 
 def _reason_of(path: str, error: Any) -> Refused:

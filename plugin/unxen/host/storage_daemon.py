@@ -26,6 +26,7 @@ from unxen.model.disk import ImageChain
 from unxen.model.reason import ReasonKind
 
 BASE = "base"
+ASIDE = "aside"
 PROBE = "size"
 COMMIT_SECONDS = 3600.0
 QUIT_SECONDS = 60.0
@@ -81,13 +82,25 @@ class StorageDaemon:
 
     def open_base(self, *, read_only: bool) -> None:
         """The disk's own file with what is below it."""
+        node = self._base_node()
+        node["file"] |= {"node-name": f"{BASE}-file", "auto-read-only": True}
+        self._add(BASE, {**node, "node-name": BASE, "read-only": read_only})
+
+    def open_base_aside(self) -> None:
+        """The disk's own file for reading where its format has to write first: that goes into a file beside it, and is lost."""
+        node = self._base_node()
+        place = self._create(ASIDE, file_length(self._files.layers[0]), [])
+        file = {"driver": "file", "filename": f"/proc/self/fd/{self._files.directory}/{place.name}"}
+        node["file"] = {"driver": "qcow2", "file": file, "backing": {**node["file"], "read-only": True}}
+        self._add(BASE, {**node, "node-name": BASE, "read-only": False})
+
+    def _base_node(self) -> dict[str, Any]:
         names = [f"/proc/self/fd/{fd}" for fd in self._files.layers]
         node = block_node(self._chain.layers, names)
         # Options that a command line knows and this protocol does not; `check_size` catches what they would have changed.
         for option in FORMAT_OPTIONS.get(self._chain.disk.format, {}):
             del node[option]
-        node["file"] |= {"node-name": f"{BASE}-file", "auto-read-only": True}
-        self._add(BASE, {**node, "node-name": BASE, "read-only": read_only})
+        return node
 
     def check_size(self) -> int:
         """Bytes of the disk as its header said; Refused(NOT_WRITABLE_KIND) when the daemon sees another size."""
@@ -109,12 +122,20 @@ class StorageDaemon:
 
     def create_image(self, name: str, size: int, *, above_base: bool) -> Path:
         """A new empty qcow2 in our directory, open as the node `name`, above the disk or by itself."""
-        path = self.directory / f"{name}.qcow2"
         backing = ["-u", "-b", os.path.realpath(self.path), "-F", DRIVERS[self._chain.disk.format]] if above_base else []
-        run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, "--", str(path), str(size)], timeout=CREATE_SECONDS)
-        self._hand_over(path)
+        path = self._create(name, size, backing)
         self.open_image(name, above_base=above_base)
         return path
+
+    def _create(self, name: str, size: int, options: Sequence[str]) -> Path:
+        path = self.directory / f"{name}.qcow2"
+        run(["qemu-img", "create", "-q", "-f", "qcow2", *options, "--", str(path), str(size)], timeout=CREATE_SECONDS)
+        self._hand_over(path)
+        return path
+
+    def adopt(self, name: str) -> None:
+        """An image that another process left in our directory belongs to this daemon's user from now on."""
+        self._hand_over(self.directory / f"{name}.qcow2")
 
     def open_image(self, name: str, *, above_base: bool, read_only: bool = False) -> None:
         """A qcow2 that lies in our directory, as the node `name`."""
@@ -217,9 +238,17 @@ def reason_of(path: str, said: str) -> Refused:
     return refused(kind, path, tool="qemu-storage-daemon", cause=said.splitlines()[0] if said else "")
 
 
+def file_length(fd: int) -> int:
+    """Bytes of an open file or block device."""
+    return os.lseek(fd, 0, os.SEEK_END)
+
+
 @contextmanager
-def storage_daemon(chain: ImageChain, directory: Path) -> Iterator[StorageDaemon]:
-    """The daemon of one disk, its base open read-only. `directory` is ours alone; what lies in it stays when the block ends."""
+def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False) -> Iterator[StorageDaemon]:
+    """The daemon of one disk, its base open read-only. `directory` is ours alone; what lies in it stays when the block ends.
+
+    `aside`: the base is opened by `open_base_aside`.
+    """
     with ExitStack() as stack:
         # A commit writes the disk's own file, and nothing ever what is below it.
         below = (_opened(stack, read_only_layer(layer)) for layer in chain.layers[1:])
@@ -239,7 +268,10 @@ def storage_daemon(chain: ImageChain, directory: Path) -> Iterator[StorageDaemon
         qmp = _negotiated(chain, process, ours)
         stack.callback(qmp.close)
         daemon = StorageDaemon(chain, process, qmp, directory, files)
-        daemon.open_base(read_only=True)
+        if aside:
+            daemon.open_base_aside()
+        else:
+            daemon.open_base(read_only=True)
         yield daemon
 
 

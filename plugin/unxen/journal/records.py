@@ -28,6 +28,7 @@ class EntryState(Enum):
     COMMITTED = "committed"
     SWITCHED = "switched"
     ROLLED_BACK = "rolled-back"
+    ABANDONED = "abandoned"
 
 
 OPEN_STATES = (EntryState.PLANNED, EntryState.STAGED, EntryState.DELIVERED, EntryState.VERIFIED, EntryState.COMMITTING)

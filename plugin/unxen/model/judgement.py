@@ -153,6 +153,11 @@ class NoteKind(Enum):
     HIVE_REPLAYED = "hive-replayed"
     HIVE_STALE = "hive-stale"
     MISSING_BRIDGE = "missing-bridge"
+    COMMIT_FINISHED = "commit-finished"
+    OVERLAY_THROWN_AWAY = "overlay-thrown-away"
+    STILL_AT_WORK = "still-at-work"
+    ABANDONED = "abandoned"
+    NOTHING_INTERRUPTED = "nothing-interrupted"
 
 
 @dataclass(frozen=True)
@@ -165,11 +170,15 @@ class Note:
 
 
 class Verdict(Enum):
-    """The answer for one guest or installation; REPAIRED and FAILED only come out of a repair."""
+    """The answer for one guest or installation; REPAIRED and FAILED only come out of a repair.
+
+    RECOVERED only comes out of a recovery, and says nothing of Windows: what a crash left has come to an end.
+    """
 
     HEALTHY = "healthy"
     REPAIRABLE = "repairable"
     REPAIRED = "repaired"
+    RECOVERED = "recovered"
     REFUSED = "refused"
     NO_WINDOWS = "no-windows"
     FAILED = "failed"

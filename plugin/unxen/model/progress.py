@@ -21,6 +21,7 @@ class Step(Enum):
     VERIFY = "verify"
     UNDO_DATA = "undo-data"
     COMMIT = "commit"
+    RECOVER = "recover"
     SWITCH = "switch"
     COPY = "copy"
 

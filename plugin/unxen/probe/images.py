@@ -50,18 +50,27 @@ def allowed_directories(guest: Guest, settings: Settings) -> tuple[Path, ...]:
     return (*settings.backing_dirs, *(Path(each) for each in guest.backing_dirs))
 
 
-def check_images(disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path]) -> tuple[ImageChain, ...]:
-    """The checked chain of every disk; the first unsafe, damaged or missing layer refuses all."""
-    return tuple(_chain(disk, box, backing_dirs) for disk in disks)
+def check_images(
+    disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path], *, after_crash: bool = False
+) -> tuple[ImageChain, ...]:
+    """The checked chain of every disk; the first unsafe, damaged or missing layer refuses all.
+
+    `after_crash`: the disks' own files were being written by us, so it is no wonder when they were not closed.
+    """
+    chains = tuple(_chain(disk, box, backing_dirs) for disk in disks)
+    for chain in chains:
+        for layer in chain.layers[1 if after_crash else 0 :]:
+            _check_readable(layer)
+    return chains
 
 
-def check_writable_headers(chain: ImageChain) -> None:
+def check_writable_headers(chain: ImageChain, *, after_crash: bool = False) -> None:
     """Refuses a disk whose own file must not be written: left dirty or corrupt by somebody, or of a kind that cannot be written."""
     layer = chain.layers[0]
     header = layer.header
     if header.corrupt:
         raise refused(ReasonKind.IMAGE_DAMAGED, layer.path, cause="marked as corrupt in its header", format=header.format.value)
-    if header.dirty:
+    if header.dirty and not after_crash:
         raise refused(ReasonKind.IMAGE_DIRTY, layer.path, format=header.format.value)
     if header.kind in UNWRITABLE.get(header.format, ()):
         raise refused(ReasonKind.NOT_WRITABLE_KIND, layer.path, subformat=header.kind, format=header.format.value)
@@ -127,8 +136,12 @@ def _check_safe(path: str, header: ImageHeader) -> None:
     if header.kind == "differencing":
         kind = ReasonKind.DIFFERENCING_VHD if header.format is ImageFormat.VHD else ReasonKind.UNSUPPORTED_FEATURE
         raise refused(kind, path, feature="differencing", format=header.format.value)
+
+
+def _check_readable(layer: ImageLayer) -> None:
+    header = layer.header
     if header.dirty and header.format in UNREADABLE_WHEN_DIRTY:
-        raise refused(ReasonKind.IMAGE_DIRTY, path, format=header.format.value, cause="log not replayed")
+        raise refused(ReasonKind.IMAGE_DIRTY, layer.path, format=header.format.value, cause="log not replayed")
 
 
 def _backing(layer: ImageLayer, allowed: Sequence[Path]) -> tuple[str, ImageFormat]:

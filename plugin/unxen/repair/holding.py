@@ -11,14 +11,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from unxen.errors import refused
-from unxen.host.files import private_directory, read_only_cause, remove
+from unxen.errors import Refused, refused
+from unxen.host.files import private_directory, read_only_cause
 from unxen.host.locks import disk_key, forbid_machines, open_device_exclusively, own_locks
 from unxen.host.sandbox import Box
 from unxen.host.storage_daemon import StorageDaemon, storage_daemon
 from unxen.journal.place import has_journal
-from unxen.journal.records import OPEN_STATES, Entry, EntryState
-from unxen.journal.store import Journal, open_journal
+from unxen.journal.records import OPEN_STATES
+from unxen.journal.store import open_journal
+from unxen.journal.unfinished import unfinished_commits
 from unxen.model.disk import Disk, ImageChain
 from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
@@ -26,8 +27,7 @@ from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
-
-LOCKS, WORK = "locks", "work"
+from unxen.repair.leftovers import LOCKS, WORK, throw_away
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def _check_there(path: str) -> None:
 def _held(stack: ExitStack, chain: ImageChain, state_dir: Path) -> HeldDisk:
     path = chain.disk.path
     check_writable_headers(chain)
-    if cause := read_only_cause(path):
-        raise refused(ReasonKind.READ_ONLY, path, cause=cause)
-    _forbid_others(stack, chain)
+    forbid_others(stack, chain)
     key = disk_key(path)
     directory = private_directory(state_dir / WORK / key)
     stack.callback(_remove_empty, directory)
@@ -84,9 +82,11 @@ def _held(stack: ExitStack, chain: ImageChain, state_dir: Path) -> HeldDisk:
     return HeldDisk(chain, daemon, key, chain.layers[0].file_size)
 
 
-def _forbid_others(stack: ExitStack, chain: ImageChain) -> None:
-    """QEMU's daemon keeps machines off an image with a format by itself; a raw file and a block device need help."""
+def forbid_others(stack: ExitStack, chain: ImageChain) -> None:
+    """Nobody else may write; so we must be able to. An image with a format is kept from machines by its daemon, others by us."""
     path = chain.disk.path
+    if cause := read_only_cause(path):
+        raise refused(ReasonKind.READ_ONLY, path, cause=cause)
     if Path(path).is_block_device():
         stack.callback(os.close, open_device_exclusively(path))
     elif chain.disk.format is ImageFormat.RAW:
@@ -100,26 +100,15 @@ def _forbid_others(stack: ExitStack, chain: ImageChain) -> None:
 
 def _clear_leftovers(state_dir: Path, paths: list[str]) -> None:
     """What a dead process left of these disks: an unfinished overlay goes, a begun commit stops us."""
+    if begun := unfinished_commits(state_dir, paths):
+        raise Refused(*begun)
     if not has_journal(state_dir):
         return
-    keys = {disk_key(path): path for path in paths}
+    keys = {disk_key(path) for path in paths}
     with open_journal(state_dir) as journal:
         for entry in journal.in_states(OPEN_STATES):
-            ours = [disk for disk in entry.disks if disk.key in keys]
-            if ours and entry.state is EntryState.COMMITTING:
-                raise refused(ReasonKind.COMMIT_UNFINISHED, keys[ours[0].key], entry=entry.id)
-            if ours:
-                _throw_away(journal, entry)
-
-
-def _throw_away(journal: Journal, entry: Entry) -> None:
-    """Its process is dead: a living one would hold a lock on every disk that it names."""
-    for disk in entry.disks:
-        # An empty name would be the directory that we happen to stand in.
-        left = sorted(Path(disk.work).glob("*.qcow2")) if disk.work else []
-        for file in (*left, *((Path(disk.undo),) if disk.undo else ())):
-            remove(file)
-    journal.move(entry.id, entry.state, EntryState.ROLLED_BACK)
+            if any(disk.key in keys for disk in entry.disks):
+                throw_away(journal, entry)
 
 
 def _remove_empty(directory: Path) -> None:

@@ -30,11 +30,12 @@ MOVES: dict[EntryState, tuple[EntryState, ...]] = {
     EntryState.STAGED: (EntryState.DELIVERED, EntryState.ROLLED_BACK),
     EntryState.DELIVERED: (EntryState.VERIFIED, EntryState.ROLLED_BACK),
     EntryState.VERIFIED: (EntryState.COMMITTING, EntryState.ROLLED_BACK),
-    # Back from here only when every old byte was written back.
-    EntryState.COMMITTING: (EntryState.COMMITTED, EntryState.ROLLED_BACK),
+    # Back from here only when every old byte was written back, or when a person says that the disk was put right by other means.
+    EntryState.COMMITTING: (EntryState.COMMITTED, EntryState.ROLLED_BACK, EntryState.ABANDONED),
     EntryState.COMMITTED: (EntryState.SWITCHED,),
     EntryState.SWITCHED: (),
     EntryState.ROLLED_BACK: (),
+    EntryState.ABANDONED: (),
 }
 
 

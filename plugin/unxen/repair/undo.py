@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import refused
-from unxen.host.files import remove
 from unxen.journal.records import DONE_STATES, DefinitionRow, DiskRow, Entry, EntryKind, RangeRole, RangeRow
 from unxen.journal.store import Journal
 from unxen.model.reason import ReasonKind
 from unxen.repair.holding import HeldDisk
+from unxen.repair.leftovers import forget_undone
 from unxen.repair.transaction import begin
 from unxen.repair.undo_data import all_as, disk_is, write_back
 from unxen.repair.verification import failed
@@ -42,28 +42,27 @@ class Pair:
 
 @dataclass(frozen=True)
 class Found:
-    """The repair to be taken back, and its disks. `same_files`: they are the very files that were repaired, no copies."""
+    """The repair to be taken back, and its disks."""
 
     repair: Entry
     pairs: tuple[Pair, ...]
-    same_files: bool
 
 
 def find_repair(journal: Journal, held: Sequence[HeldDisk], target: Sequence[str]) -> Found:
     """The newest repair of these disks whose old bytes are still there, by their files, else by what is on them."""
     entries = [each for each in journal.in_states(DONE_STATES) if each.kind is EntryKind.REPAIR and _is_kept(each)]
     by_key = {each.key: each for each in held}
-    for entry in entries:
-        if all(row.key in by_key for row in entry.disks):
-            found = Found(entry, tuple(_pair(journal, entry, by_key[row.key], row) for row in entry.disks), same_files=True)
-            if all(pair.as_left for pair in found.pairs):
-                return found
-            raise refused(ReasonKind.WRITTEN_SINCE, " + ".join(target), entry=entry.id)
-    for entry in entries:
+    same = [entry for entry in entries if all(row.key in by_key for row in entry.disks)]
+    for entry in same[:1]:
+        found = Found(entry, tuple(_pair(journal, entry, by_key[row.key], row) for row in entry.disks))
+        if all(pair.as_left for pair in found.pairs):
+            return found
+    # A device that got another's number since is told from it by what is on it, like a disk that was moved.
+    for entry in (each for each in entries if each not in same):
         pairs = [_by_content(journal, entry, held, row) for row in entry.disks]
         if all(pairs):
-            return Found(entry, tuple(each for each in pairs if each), same_files=False)
-    raise refused(ReasonKind.NO_UNDO_DATA, " + ".join(target))
+            return Found(entry, tuple(each for each in pairs if each))
+    raise refused(ReasonKind.WRITTEN_SINCE if same else ReasonKind.NO_UNDO_DATA, " + ".join(target))
 
 
 def _is_kept(entry: Entry) -> bool:
@@ -107,9 +106,7 @@ def take_back(
         transaction.verified()
         transaction.keep_undo_data({})
         transaction.commit()
-    transaction.forget_undo_data()
-    if found.same_files:
-        _forget(journal, found.repair)
+    forget_undone(journal, journal.entry(transaction.entry))
     return transaction.entry
 
 
@@ -118,9 +115,3 @@ def _verify(pairs: Sequence[Pair]) -> None:
         with pair.held.daemon.client() as client:
             if not all_as(client, pair.ranges, after=False):
                 raise failed("other bytes than kept", pair.held.disk.path)
-
-
-def _forget(journal: Journal, repair: Entry) -> None:
-    for row in repair.disks:
-        remove(Path(row.undo))
-        journal.set_files(repair.id, row.number, undo="")

@@ -56,15 +56,22 @@ def keep(daemon: StorageDaemon, disk: DiskNumber, witnesses: Sequence[Range], pl
 
 def write_back(daemon: StorageDaemon, target: NbdClient, rows: Sequence[RangeRow], place: Path) -> None:
     """Writes the kept bytes where `target` differs from them, so that no new room is needed, and makes them durable."""
+    with kept_bytes(daemon, place) as old:
+        if any(digest(old.read(each.start, each.length)) != each.before for each in rows):
+            raise refused(ReasonKind.NO_UNDO_DATA, daemon.path, cause="damaged", path=place)
+        for each in rows:
+            _copy_differing(old, target, each)
+        target.flush()
+
+
+@contextmanager
+def kept_bytes(daemon: StorageDaemon, place: Path) -> Iterator[NbdClient]:
+    """What was kept, for reading."""
     daemon.take_in(place, OLD)
     daemon.open_image(OLD, above_base=False, read_only=True)
     try:
         with exported(daemon, OLD, OLD), daemon.client(OLD) as old:
-            if any(digest(old.read(each.start, each.length)) != each.before for each in rows):
-                raise refused(ReasonKind.NO_UNDO_DATA, daemon.path, cause="damaged", path=place)
-            for each in rows:
-                _copy_differing(old, target, each)
-        target.flush()
+            yield old
     finally:
         daemon.close_image(OLD)
         remove(daemon.directory / f"{OLD}.qcow2")

@@ -129,6 +129,7 @@ REASON_CODES: dict[ReasonKind, int] = {
 VERDICT_CODES: dict[Verdict, int] = {
     Verdict.HEALTHY: DONE,
     Verdict.REPAIRED: DONE,
+    Verdict.RECOVERED: DONE,
     Verdict.REPAIRABLE: WOULD_STOP,
     Verdict.NO_WINDOWS: 4,
     Verdict.REFUSED: DEFECT,

@@ -303,7 +303,7 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.COMMIT_UNFINISHED: ReasonText(
         "a repair of {subject} was interrupted while it wrote[ (entry {entry})]",
         "The disk may be a mix of old and new; it must not be started.[ {cause}]",
-        "Keep the disk and unxen's state directory as they are; do not start the virtual machine.",
+        "Do not start the virtual machine; run unxen recover, which finishes what was begun.",
     ),
     ReasonKind.SWITCH_FAILED: ReasonText(
         "the disk is repaired, but its bus could not be switched[ to {bus}][: {subject}]",
@@ -351,9 +351,9 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "Use the state directory of the host that repaired it (UNXEN_STATE_DIR), or a backup.",
     ),
     ReasonKind.RECOVERY_REFUSED: ReasonText(
-        "the interrupted repair of {subject} cannot be finished: the disk was written since",
-        _CAUSE,
-        "Nothing was changed and everything is kept. Restore the disk from a backup or from where it came.",
+        "the interrupted repair of {subject} cannot be finished",
+        "[{cause}][ (byte {place})]",
+        "Nothing was changed and everything is kept. Restore the disk from where it came, then unxen recover --forget[ {entry}].",
     ),
     ReasonKind.PLATFORM_REFUSED: ReasonText(
         "the platform does not take {subject}[: {problem}]",

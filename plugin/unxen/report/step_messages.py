@@ -20,6 +20,7 @@ STEP_TITLES: dict[Step, str] = {
     Step.VERIFY: "look again and compare",
     Step.UNDO_DATA: "keep the old bytes for undo",
     Step.COMMIT: "write to the disk",
+    Step.RECOVER: "finish what was interrupted",
     Step.SWITCH: "switch the bus",
     Step.COPY: "copy the disks",
 }
@@ -44,6 +45,7 @@ VERDICT_WORDS: dict[Verdict, str] = {
     Verdict.HEALTHY: "healthy",
     Verdict.REPAIRABLE: "repairable",
     Verdict.REPAIRED: "repaired",
+    Verdict.RECOVERED: "recovered",
     Verdict.REFUSED: "refused",
     Verdict.NO_WINDOWS: "no Windows",
     Verdict.FAILED: "failed",

@@ -25,6 +25,7 @@ _ARTICLE = NoteKind.ARTICLE_SERVICE
 _TONES = {
     Verdict.HEALTHY: Tone.GOOD,
     Verdict.REPAIRED: Tone.GOOD,
+    Verdict.RECOVERED: Tone.GOOD,
     Verdict.REPAIRABLE: Tone.BAD,
     Verdict.REFUSED: Tone.BAD,
     Verdict.FAILED: Tone.BAD,
@@ -68,6 +69,8 @@ def _verdict(outcome: Outcome) -> str:
         return "undone: the disk is as it was before the repair"
     if outcome.verdict in (Verdict.REFUSED, Verdict.FAILED):
         return _refusal(outcome)
+    if outcome.verdict is Verdict.RECOVERED:
+        return "; ".join(tell_note(each) for each in outcome.notes)
     if outcome.verdict is Verdict.REPAIRED:
         return f"repaired: Windows now reaches its system disk on {bus_words(bus)}"
     if outcome.verdict is Verdict.REPAIRABLE and outcome.judgement and outcome.judgement.plan.empty:
@@ -145,7 +148,7 @@ def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
 
 def _notes(outcome: Outcome, context: Context) -> list[str]:
     judged = outcome.judgement.installations if outcome.judgement else ()
-    texts = [tell_note(each) for each in outcome.notes]
+    texts = [tell_note(each) for each in outcome.notes if outcome.verdict is not Verdict.RECOVERED]
     for each in judged:
         which = f"{visible(each.installation)}: " if len(judged) > 1 else ""
         texts += [which + text for text in _told(each.notes)]
