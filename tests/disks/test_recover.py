@@ -291,7 +291,7 @@ def test_vhdx_whose_log_was_not_replayed_is_read_without_touching_it(tmp_path) -
         kill = ["-e", f"inject=pwrite64,fdatasync:signal=SIGKILL:when={when}"]
         write = ["qemu-io", "-f", "vhdx", "-c", "write -P 5 0 64k", "-c", "flush", copy]
         subprocess.run([*trace, *kill, *write], check=False, stdout=-3, stderr=-3)
-        if _is_dirty(copy):
+        if _is_dirty(copy) and _can_be_replayed(copy):
             break
     assert _is_dirty(copy), "no kill left a log behind"
     before = digest(copy)
@@ -304,6 +304,13 @@ def test_vhdx_whose_log_was_not_replayed_is_read_without_touching_it(tmp_path) -
         with daemon.client() as client:
             assert set(client.read(0, 64 << 10)) <= {0, 5}
     assert digest(copy) == before
+
+
+def _can_be_replayed(path: Path) -> bool:
+    """QEMU itself cannot take up every log that it was killed over."""
+    tried = path.with_suffix(".tried")
+    shutil.copyfile(path, tried)
+    return subprocess.run(["qemu-io", "-f", "vhdx", "-c", "read 0 512", tried], check=False, stdout=-3, stderr=-3).returncode == 0
 
 
 def _is_dirty(path: Path) -> bool:
