@@ -90,7 +90,7 @@ class StorageDaemon:
         """The disk's own file for reading where its format has to write first: that goes into a file beside it, and is lost."""
         node = self._base_node()
         place = self._create(ASIDE, file_length(self._files.layers[0]), [])
-        file = {"driver": "file", "filename": f"/proc/self/fd/{self._files.directory}/{place.name}"}
+        file = {"driver": "file", "filename": f"{self._files.work.path}/{place.name}"}
         node["file"] = {"driver": "qcow2", "file": file, "backing": {**node["file"], "read-only": True}}
         self._add(BASE, {**node, "node-name": BASE, "read-only": False})
 
