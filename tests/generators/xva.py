@@ -46,6 +46,7 @@ class ExportedMachine:
     nvram: dict = field(default_factory=dict)
     macs: Sequence[str] = ("5a:3e:11:00:00:01",)
     with_cd: bool = True
+    more_fields: dict = field(default_factory=dict)
     more_objects: Sequence[tuple[str, str, dict]] = ()
 
 
@@ -134,6 +135,7 @@ def _machine(machine: ExportedMachine, devices: list[str], cards: list[str]) -> 
         "VBDs": devices,
         "VIFs": cards,
         "is_a_template": False,
+        **machine.more_fields,
     }
 
 

@@ -7,6 +7,7 @@ Prints only what --help and --version ask for. Everything that is wrong raises R
 import argparse
 import difflib
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -156,6 +157,24 @@ def _platform_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("platform", choices=tuple(SCHEMES), metavar="PLATFORM", help=" or ".join(SCHEMES))
 
 
+def _convert_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "targets", nargs=1, metavar="DEFINITION", help="domain XML from Xen, xl or xm configuration, or .xva export"
+    )
+    parser.add_argument("--to", dest="platform", choices=("libvirt", "proxmox"), default="libvirt", help="what the machine is for")
+    parser.add_argument("--bus", type=_bus, metavar="BUS", help="bus of its disks, instead of what they need")
+    parser.add_argument(
+        "--bridge", dest="bridges", type=_bridge, action="append", default=[], metavar="OLD=NEW", help="another bridge, repeatable"
+    )
+    parser.add_argument(
+        "--disks", dest="disks_dir", default="", metavar="DIR", help="write the disks of an .xva there as raw files"
+    )
+    parser.add_argument("--repair", action="store_true", help="repair its disks first, and go on only if that succeeds")
+    parser.add_argument("--define", action="store_true", help="define it in libvirt")
+    parser.add_argument("--create", type=_vmid, default="", metavar="VMID", help="make it on this Proxmox node")
+    parser.add_argument("--storage", type=_storage, default="", metavar="S", help="storage of this Proxmox node for its disks")
+
+
 def _watch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="look at every guest once and end")
     parser.add_argument("--debug", action="store_true", help="tell every program that is started, and where an error came from")
@@ -193,6 +212,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
     "recover": ("finish or throw away what an interruption left, on all disks", (_recover_options, _output_options)),
+    "convert": ("turn a machine of Xen into one of KVM, and tell what does not come along", (_convert_options, _output_options)),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
@@ -229,6 +249,25 @@ def _bus(text: str) -> Bus:
         return bus_named(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"no bus {text!r}; known are {', '.join(BUS_NAMES)}{_near(text, BUS_NAMES)}") from error
+
+
+def _bridge(text: str) -> str:
+    old, sign, new = text.partition("=")
+    if not (old and sign and re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", new)):
+        raise argparse.ArgumentTypeError("two names of bridges are expected, e.g. xenbr0=vmbr0")
+    return text
+
+
+def _vmid(text: str) -> str:
+    if text and not re.fullmatch(r"[1-9][0-9]{2,8}", text):
+        raise argparse.ArgumentTypeError("the number of a new virtual machine is expected, e.g. 100")
+    return text
+
+
+def _storage(text: str) -> str:
+    if text and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]", text):
+        raise argparse.ArgumentTypeError("the name of a storage is expected, e.g. local-lvm")
+    return text
 
 
 def _delivery(text: str) -> Delivery:
@@ -272,6 +311,10 @@ def _check(call: Call) -> None:
     """What argparse cannot say."""
     if call.each and call.formats and len(call.formats) != len(call.targets):
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="with --each, --format is given for every TARGET or for none")
+    if call.define and call.platform != "libvirt":
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--define goes with --to libvirt")
+    if (call.create or call.storage) and call.platform != "proxmox":
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--create and --storage go with --to proxmox")
     if call.form == "reg" and (call.each or call.json):
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--as reg writes one file; it goes with neither --each nor --json")
     if call.installation and call.each:

@@ -41,6 +41,12 @@ class Call:
     html: str = ""
     days: int = 0
     forget: int | None = None
+    define: bool = False
+    repair: bool = False
+    create: str = ""
+    storage: str = ""
+    disks_dir: str = ""
+    bridges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from unxen.report.exit_codes import DONE, INTERRUPTED
 # Verbs that are about this host and not about a guest: each module has `run(call)`, which prints and gives the exit code.
 HOST_VERBS = {
     "config": "config",
+    "convert": "convert",
     "doctor": "doctor",
     "exit-codes": "exit_codes",
     "hook": "hook",

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from unxen.model.progress import Event, Listener, Remark, StepBegun, StepEnded, nobody
+from unxen.model.progress import Advanced, Event, Listener, Remark, StepBegun, StepEnded, nobody
 from unxen.report.layout import Style, Tone
 from unxen.report.messages import step_title, tell_remark
 
@@ -44,6 +44,7 @@ class Steps:
         self._rewrite = rewrite
         self._prefix = f"{prefix}: " if prefix else ""
         self._open = False
+        self._reached = -1
 
     def __call__(self, event: Event) -> None:
         """Tells one event."""
@@ -64,6 +65,8 @@ class Steps:
             self._begin(step_title(event.step))
         elif isinstance(event, StepEnded):
             self._end(step_title(event.step), event.seconds)
+        elif isinstance(event, Advanced):
+            self._advance(step_title(event.step), event.done, event.total)
         elif isinstance(event, Remark):
             self.close()
             self._stream.write(f"  {self._prefix}{tell_remark(event)}\n")
@@ -73,6 +76,13 @@ class Steps:
         if self._rewrite:
             self._stream.write(f"  {self._prefix}{title} ...")
             self._open = True
+
+    def _advance(self, title: str, done: int, total: int) -> None:
+        """How far a long step has come, in hundredths, told when that changes."""
+        reached = 100 * done // max(total, 1)
+        if self._rewrite and reached != self._reached:
+            self._stream.write(f"\r  {self._prefix}{title} ... {reached:3d} %")
+            self._open, self._reached = True, reached
 
     def _end(self, title: str, seconds: float) -> None:
         back = "\r" if self._open else ""

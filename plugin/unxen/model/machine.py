@@ -62,22 +62,24 @@ class Drive:
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """One network interface; `model` is the KVM name, or empty when Windows is to decide. `mac` and `bridge` may be empty."""
+    """One network interface; `model` is the KVM name, or empty when Windows is to decide.
+
+    `bridge` is a bridge of the host, `network` one of libvirt's networks; both, and `mac`, may be empty.
+    """
 
     mac: str = ""
     model: str = ""
     bridge: str = ""
     mtu: int = 0
     vlan: int = 0
+    network: str = ""
 
 
 @dataclass(frozen=True)
 class Graphics:
-    """A way to see the screen; `kind` is `vnc` or `spice`, `port` 0 when the platform chooses."""
+    """A way to see the screen, `vnc` or `spice`, from this host alone; the platform chooses the port."""
 
-    kind: str
-    listen: str = "127.0.0.1"
-    port: int = 0
+    kind: str = "vnc"
     keymap: str = ""
 
 
@@ -99,7 +101,7 @@ class MachineDefinition:
     """One virtual machine. Sizes in bytes; `drives` in the order in which the firmware counts them.
 
     `hyperv` are libvirt's names of the enlightenments. `cores_per_socket` is 0 when the definition does not say. `video` is `vga`,
-    `cirrus`, `qxl` or `none`, `video_memory` in KiB or 0. `serial` is the number of serial ports.
+    `cirrus`, `qxl`, `none`, or empty when Windows is to decide; `video_memory` in KiB or 0. `serial` is the number of serial ports.
     """
 
     name: str
@@ -122,9 +124,9 @@ class MachineDefinition:
     boot: tuple[BootDevice, ...] = (BootDevice.DISK,)
     clock: Clock = Clock.UTC
     clock_shift: int = 0
-    video: str = "vga"
+    video: str = ""
     video_memory: int = 0
-    graphics: tuple[Graphics, ...] = ()
+    graphics: Graphics = Graphics()
     tablet: bool = True
     sound: str = ""
     serial: int = 0

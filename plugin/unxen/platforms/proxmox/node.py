@@ -22,6 +22,7 @@ from unxen.platforms.proxmox.update import Update
 LOG = logging.getLogger(__name__)
 # A lock of Proxmox is waited for 10 s, on some paths 60 s; an iSCSI login or an RBD mapping takes its time.
 SECONDS = 120.0
+LONGEST_COPY = 7 * 24 * 3600.0
 # `activate_volumes` is the only door that makes any kind of volume appear; see docs/decisions/016-proxmox-door.md.
 _ACTIVATE = "PVE::Storage::activate_volumes(PVE::Storage::config(), [$ARGV[0]]);"
 # Of the words that Proxmox takes for a lock the one that says what is the case: this VM is not made yet. See the same decision.
@@ -120,6 +121,10 @@ class LocalNode:
         words = [word for name, value in values for word in (f"--{name}", value)]
         self._asked("qm", "set", vmid, *words, "--digest", digest, *(("--skiplock", "1") if under_lock else ()))
 
+    def create(self, arguments: Sequence[str]) -> None:
+        """A new VM; `arguments` begin with its number. Takes as long as its disks take to be copied. Refused(PLATFORM_REFUSED)."""
+        self._asked("qm", "create", *arguments, seconds=LONGEST_COPY)
+
     def _revert(self, vmid: str, update: Update) -> None:
         """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""
         try:
@@ -130,10 +135,10 @@ class LocalNode:
         except Refused as error:
             LOG.error("what a failed change of VM %s left pending could not be taken back (qm pending %s): %s", vmid, vmid, error)
 
-    def _asked(self, *argv: str) -> str:
+    def _asked(self, *argv: str, seconds: float = SECONDS) -> str:
         """What a program of Proxmox prints; its own words as the cause when it fails."""
         try:
-            return run(argv, timeout=SECONDS).stdout.decode("utf-8", "backslashreplace")
+            return run(argv, timeout=seconds).stdout.decode("utf-8", "backslashreplace")
         except Refused as error:
             if error.first.kind is not ReasonKind.TOOL_FAILED:
                 raise

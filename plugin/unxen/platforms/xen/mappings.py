@@ -16,6 +16,8 @@ from unxen.model.machine import BootDevice, Loss
 
 NOT_KNOWN = "unxen does not know it"
 LOOK_UP = "Look up what it does; if the guest needs it, set its counterpart by hand."
+NO_COUNTERPART = "KVM has nothing of that name"
+DEFAULT_TAKEN = "The new machine has the usual one; change it if that does not fit."
 HEADINGS = ("xl_option", "disk_key", "vif_key", "xml_element", "xva_field")
 _FILES = ("xl_options.toml", "xml_elements.toml", "xva_fields.toml", "values.toml")
 
@@ -61,6 +63,10 @@ class Mappings:
             return Loss(shown or word, NOT_KNOWN, LOOK_UP)
         return Loss(shown or word, row.why, row.remedy, row.harmless)
 
+    def unknown_value(self, name: str, value: str) -> Loss:
+        """What is said of a value that its table does not know."""
+        return Loss(f"{name}={value}", NO_COUNTERPART, DEFAULT_TAKEN)
+
     def xva_losses(self, found: Iterable[str]) -> tuple[Loss, ...]:
         """One Loss per field of an export that fills nothing."""
         names = sorted(each for each in found if not self.keeps("xva_field", each))
@@ -75,6 +81,11 @@ class Mappings:
         """The image format behind Xen's name for it."""
         row = self.values["disk_format"].get(xen.lower())
         return ImageFormat(row.kvm[0]) if row else None
+
+    def kvm(self, table: str, xen: str) -> tuple[str, ...]:
+        """What a value is on KVM by one of the smaller tables; nothing when there is no row."""
+        row = self.values[table].get(xen.lower())
+        return row.kvm if row else ()
 
     def hyperv(self, group: str) -> tuple[str, ...] | None:
         """The enlightenments of one of Xen's viridian groups; None for a group that is not known."""

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One network card of an xl or xm configuration.
+
+Touches nothing. Source: xl-network-configuration(5): keys with values, separated by commas. Raises Unreadable.
+"""
+
+import re
+
+from unxen.model.machine import Loss, NetworkCard
+from unxen.platforms.xen.mappings import Mappings
+from unxen.platforms.xen.unreadable import Unreadable
+
+DEFAULT_BRIDGE = "xenbr0"
+ONLY_PV = "vif"
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+
+
+def parse_card(text: str, number: int, table: Mappings) -> tuple[NetworkCard, tuple[Loss, ...]]:
+    """The card, and what of its specification has no counterpart; `number` counts cards from 0."""
+    words = dict(_word(each, text) for each in text.split(",") if each.strip())
+    losses = [table.loss("vif_key", key, f"vif {number}: {key}") for key in words if not table.keeps("vif_key", key)]
+    named = words.get("model", words.get("type", ""))
+    model = table.card_model("" if words.get("type") == ONLY_PV else named)
+    if model is None:
+        losses.append(Loss(f"vif {number}: model={named}", "KVM has no such card", "Windows gets one that it has a driver for."))
+    bridge = words.get("bridge", DEFAULT_BRIDGE)
+    return NetworkCard(_mac(words.get("mac", ""), text), model or "", bridge, _number(words, "mtu"), _number(words, "vlan")), tuple(
+        losses
+    )
+
+
+def _word(word: str, text: str) -> tuple[str, str]:
+    key, sign, value = word.partition("=")
+    if not sign and key.strip() not in ("trusted", "untrusted"):
+        raise Unreadable(f"{key.strip()} has no value in a network card ({text})")
+    return key.strip().lower(), value.strip().strip("'\"")
+
+
+def _mac(text: str, whole: str) -> str:
+    mac = text.lower().replace("-", ":")
+    if mac and not _MAC.fullmatch(mac):
+        raise Unreadable(f"{text} is no MAC address ({whole})")
+    return mac
+
+
+def _number(words: dict[str, str], key: str) -> int:
+    text = words.get(key, "")
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 6 else 0

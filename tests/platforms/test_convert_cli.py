@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`unxen convert` as it is typed: on real disks and exports, with what it prints, what it leaves, and how it ends."""
+
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+from generators.disks import MIB, make_disk
+from generators.hives import GENERATION, driver_files, windows_hive
+from generators.kernels import kernel
+from generators.xva import ExportedDisk, ExportedMachine, make_xva
+from lxml import etree
+from unxen.cli.main import main
+
+pytestmark = pytest.mark.disk
+SCHEMA = json.loads(files("unxen.report").joinpath("conversion.schema.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def disks(tmp_path_factory) -> dict[str, Path]:
+    """A Windows 10 that Xen's drivers keep from starting, and an XP."""
+    folder = tmp_path_factory.mktemp("disks")
+    return {
+        "ten": windows_disk(folder / "ten.raw", "10", "xenproject_winpv"),
+        "xp": windows_disk(folder / "xp.raw", "xp"),
+    }
+
+
+def windows_disk(path: Path, generation: str, *families: str, form: str = "raw") -> Path:
+    row, hive = GENERATION[generation], windows_hive(generation, families=families)
+    nt5 = row.version[0] == 5
+    root = "WINDOWS" if nt5 else "Windows"
+    inside = driver_files(hive, rf"\{root}")
+    return make_disk(path, hive, root=root, kernel=kernel(row.version, row.arch), files=inside, nt5=nt5, size=48 * MIB, format=form)
+
+
+@pytest.fixture
+def unxen(capsys):
+    """Arguments in; exit code, standard output and standard error out."""
+
+    def run(*argv: object) -> tuple[int, str, str]:
+        code = main(["convert", *map(str, argv)])
+        said = capsys.readouterr()
+        return code, said.out, " ".join(said.err.split())
+
+    return run
+
+
+def xl_file(folder: Path, disk: Path, name: str = "win") -> Path:
+    path = folder / "guest.cfg"
+    path.write_text(f'type = "hvm"\nname = "{name}"\nmemory = 2048\ndisk = [ "{disk},raw,xvda,w" ]\nvif = [ "bridge=xenbr0" ]\n')
+    return path
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_disk_is_looked_at_and_not_touched(unxen, disks, tmp_path):
+    before = digest(disks["ten"])
+    code, out, err = unxen(xl_file(tmp_path, disks["ten"]), "--bridge", "xenbr0=lo")
+    assert code == 0
+    assert etree.fromstring(out).find("devices/disk/target").get("bus") == "sata"
+    assert etree.fromstring(out).find("devices/interface/model").get("type") == "e1000e"
+    assert "would stop with 0x7B" in err
+    assert "bridge" not in err
+    assert digest(disks["ten"]) == before
+
+
+def test_xp_gets_ide_because_it_was_seen(unxen, disks, tmp_path):
+    code, out, _ = unxen(xl_file(tmp_path, disks["xp"]))
+    domain = etree.fromstring(out)
+    assert code == 0
+    assert domain.find("devices/disk/target").attrib == {"dev": "hda", "bus": "ide"}
+    assert domain.find("devices/video/model").get("type") == "cirrus"
+
+
+def test_proxmox_gets_the_type_of_what_was_seen(unxen, disks, tmp_path):
+    code, out, _ = unxen(xl_file(tmp_path, disks["ten"]), "--to", "proxmox", "--storage", "local-lvm")
+    assert code == 0
+    assert "--ostype win10" in out
+    assert f"--sata0 local-lvm:0,import-from={disks['ten']}" in out
+    assert "--boot order=sata0" in out
+
+
+def test_disk_that_is_not_here_is_a_fact_of_the_conversion(unxen, tmp_path):
+    code, out, err = unxen(xl_file(tmp_path, tmp_path / "elsewhere.raw"))
+    assert code == 0
+    assert etree.fromstring(out).find("devices/disk/target").get("bus") == "sata"
+    assert "could not be looked at" in err
+    assert "elsewhere.raw does not exist" in err
+
+
+def test_wrong_format_in_a_definition_is_seen(unxen, tmp_path):
+    """A qcow2 that the old host read as raw: the look finds no Windows in it, and says why."""
+    disk = windows_disk(tmp_path / "disk.img", "10", "xenproject_winpv", form="qcow2")
+    code, _, err = unxen(xl_file(tmp_path, disk))
+    assert code == 0
+    assert "qcow2" in err
+    assert unxen(xl_file(tmp_path, disk), "--repair")[0] == 13
+
+
+def test_document_keeps_to_its_schema(unxen, disks, tmp_path):
+    for arguments in ((xl_file(tmp_path, disks["ten"]),), (xl_file(tmp_path, tmp_path / "gone.raw"), "--to", "proxmox")):
+        code, out, err = unxen(*arguments, "--json")
+        jsonschema.validate(json.loads(out), SCHEMA)
+        assert (code, err) == (0, "")
+
+
+def test_repair_comes_before_everything_else(unxen, tmp_path):
+    disk = windows_disk(tmp_path / "own.raw", "10", "xenproject_winpv")
+    code, out, _ = unxen(xl_file(tmp_path, disk), "--repair", "--json")
+    told = json.loads(out)
+    assert (code, told["look"]["verdict"], told["bus"]) == (0, "repaired", "sata")
+    assert main(["inspect", "--quiet", str(disk)]) == 0
+
+
+def test_failed_repair_defines_nothing(unxen, tmp_path, monkeypatch):
+    monkeypatch.setattr("unxen.cli.convert.define", lambda *_: pytest.fail("defined"))
+    code, out, err = unxen(xl_file(tmp_path, tmp_path / "gone.raw"), "--repair", "--define")
+    assert (code, out) == (10, "")
+    assert "gone.raw does not exist" in err
+
+
+@pytest.fixture
+def export(disks, tmp_path) -> Path:
+    path = tmp_path / "export.xva"
+    machine = ExportedMachine(name="büro 7/../x")
+    path.write_bytes(make_xva(machine, [ExportedDisk(disks["ten"].read_bytes())], wrap="zstd"))
+    return path
+
+
+def test_export_is_told_without_its_disks(unxen, export):
+    code, out, err = unxen(export)
+    assert code == 0
+    assert etree.fromstring(out).find("name").text == "büro 7/../x"
+    assert [each.get("device") for each in etree.fromstring(out).findall("devices/disk")] == ["cdrom"]
+    assert "MiB): it is still in the export" in err
+
+
+def test_one_command_from_an_export_to_a_disk_that_boots(unxen, export, disks, tmp_path):
+    target = tmp_path / "images"
+    target.mkdir()
+    code, out, err = unxen(export, "--disks", target, "--repair")
+    (disk,) = target.iterdir()
+    assert code == 0
+    assert "has been repaired" in err
+    assert etree.fromstring(out).find("devices/disk/source").get("file") == str(disk)
+    assert disk.name == "b-ro-7-..-x-0.raw"
+    assert digest(disk) != digest(disks["ten"])
+    assert main(["undo", "--quiet", str(disk)]) == 0
+    assert digest(disk) == digest(disks["ten"])
+
+
+def test_damaged_export_leaves_nothing_behind(unxen, export, tmp_path):
+    target = tmp_path / "images"
+    target.mkdir()
+    export.write_bytes(export.read_bytes()[:-2000])
+    code, out, err = unxen(export, "--disks", target)
+    assert (code, out, list(target.iterdir())) == (12, "", [])
+    assert "damaged or cut off" in err
+
+
+def test_what_is_there_is_never_overwritten(unxen, export, tmp_path):
+    target = tmp_path / "images"
+    target.mkdir()
+    there = target / "b-ro-7-..-x-0.raw"
+    there.write_text("precious")
+    assert unxen(export, "--disks", target)[0] == 2
+    assert there.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--to", "proxmox", "--define"], "--define goes with --to libvirt"),
+        (["--create", "100"], "--create and --storage go with --to proxmox"),
+        (["--to", "proxmox", "--create", "7"], "the number of a new virtual machine"),
+        (["--to", "xen"], "invalid choice"),
+        (["--bridge", "xenbr0"], "two names of bridges"),
+        (["--to", "proxmox", "--storage", "../x"], "the name of a storage"),
+    ],
+)
+def test_wrong_usage_says_what_is_meant(unxen, tmp_path, arguments, words):
+    code, out, err = unxen(xl_file(tmp_path, tmp_path / "x"), *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_no_file_and_no_definition_have_their_own_ends(unxen, tmp_path):
+    assert unxen(tmp_path / "gone.cfg")[0] == 10
+    assert unxen(tmp_path)[0] == 12
+    (tmp_path / "other.xml").write_text("<html/>")
+    code, _, err = unxen(tmp_path / "other.xml")
+    assert code == 12
+    assert "its root is <html>, not <domain>" in err
+    document = json.loads(_json_of(unxen(tmp_path / "gone.cfg", "--json")))
+    assert (document["verb"], document["exit_code"]) == ("convert", 10)
+
+
+def _json_of(ended: tuple[int, str, str]) -> str:
+    return ended[1]
