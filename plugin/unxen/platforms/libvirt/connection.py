@@ -5,12 +5,13 @@ The only module that imports the library. Opens connections and, for whoever wan
 What libvirt says becomes Refused(PLATFORM_REFUSED), Refused(NO_PERMISSION) or, for the wrong host, Refused(POLICY_REFUSED).
 """
 
+import atexit
 import logging
 import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from unxen.model.reason import ReasonKind
 
 LOG = logging.getLogger(__name__)
 KEEPALIVE = (5, 3)
+TICK_MILLISECONDS = 200
+END_SECONDS = 5.0
 LIFECYCLE = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
 FORBIDDEN = (
     libvirt.VIR_ERR_OPERATION_DENIED,
@@ -128,6 +131,7 @@ def _say_nothing(_context: Any, _error: Any) -> None:
 
 
 _loop = threading.Lock()
+_ending = threading.Event()
 _running: list[threading.Thread] = []
 
 
@@ -138,18 +142,25 @@ def _run_loop() -> None:
             return
         libvirt.virEventRegisterDefaultImpl()
         # A timer, because a loop without one sleeps until something happens and never sees a new connection.
-        libvirt.virEventAddTimeout(500, _tick, None)
-        thread = threading.Thread(target=_loop_for_ever, name="libvirt-events", daemon=True)
+        libvirt.virEventAddTimeout(TICK_MILLISECONDS, _tick, None)
+        thread = threading.Thread(target=_run_until_the_end, name="libvirt-events", daemon=True)
         thread.start()
         _running.append(thread)
+        # A thread that is inside the library while the interpreter goes away crashes it.
+        atexit.register(_end_loop)
 
 
 def _tick(_timer: int, _opaque: Any) -> None:
     """Nothing; it only wakes the loop."""
 
 
-def _loop_for_ever() -> None:
-    run: Callable[[], int] = libvirt.virEventRunDefaultImpl
-    while True:
+def _run_until_the_end() -> None:
+    while not _ending.is_set():
         with suppress(libvirt.libvirtError):
-            run()
+            libvirt.virEventRunDefaultImpl()
+
+
+def _end_loop() -> None:
+    _ending.set()
+    for thread in _running:
+        thread.join(END_SECONDS)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook as libvirt calls it: it refuses a start that would end in 0x7B, and is in nobody's way otherwise."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import libvirt
+import pytest
+from generators.libvirt_host import Host, disk
+from generators.libvirtd import Libvirtd
+
+pytestmark = pytest.mark.disk
+HOOK = Path(__file__).resolve().parents[3] / "hooks" / "libvirt" / "50-unxen"
+CALLS = ("prepare begin", "start begin", "started begin", "stopped end", "release end", "reconnect begin")
+
+
+@pytest.fixture
+def hooked(host: Host, own_state: Path, tmp_path: Path):
+    """The hook in its place, its own environment as libvirt's is; gives the log of its calls."""
+    log = tmp_path / "calls"
+
+    def install(before: str = "") -> Path:
+        place = host.daemon.hooks / "50-unxen"
+        place.write_text(
+            f"#!/bin/sh\nexport PATH={Path(sys.executable).parent}:$PATH UNXEN_STATE_DIR={own_state} UNXEN_CONFIG={host.config}\n"
+            f'echo "$2 $3" >>{log}\n{before}\nexec {HOOK} "$@"\n'
+        )
+        place.chmod(0o755)
+        reload_hooks(host.daemon)
+        return log
+
+    yield install
+    for each in host.daemon.hooks.iterdir():
+        each.unlink()
+
+
+def reload_hooks(daemon: Libvirtd) -> None:
+    """libvirt looks for hooks when it starts; SIGHUP is enough."""
+    pid = subprocess.run(["pgrep", "-P", str(daemon.holder), "libvirtd"], capture_output=True, text=True, check=True).stdout
+    os.kill(int(pid), 1)
+    time.sleep(0.3)
+
+
+def test_guest_of_xen_is_refused_with_the_remedy_repaired_and_then_started(host, hooked, unxen, windows, tmp_path) -> None:
+    log = hooked()
+    path = windows(tmp_path / "w.qcow2", "10", "xcpng")
+    host.define("win", disk(path, "sda", "sata"))
+    said = host.starts("win")
+    assert "unxen: libvirt:win would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on sata; run: unxen repair libvirt:win" in said
+    assert unxen("repair", "libvirt:win")[0] == 0
+    assert host.starts("win") == ""
+    assert set(log.read_text().splitlines()) >= {"prepare begin", "start begin", "started begin", "release end"}
+
+
+def test_bus_of_xen_gets_a_sentence_that_says_what_to_do(host, hooked, windows, tmp_path) -> None:
+    hooked()
+    host.define("win", disk(windows(tmp_path / "w.qcow2", "10", "xcpng"), "xvda"))
+    said = host.starts("win")
+    assert "unxen: libvirt:win is still defined for Xen (bus xen of xvda)" in said
+    host.configure(guard="warn")
+    assert "unsupported disk bus 'xen'" in host.starts("win")
+
+
+def test_policy_decides_and_a_plain_windows_starts(host, hooked, windows, tmp_path) -> None:
+    hooked()
+    host.define("xen", disk(windows(tmp_path / "x.qcow2", "10", "xcpng"), "sda", "sata"))
+    host.define("plain", disk(windows(tmp_path / "p.qcow2", "10"), "sda", "sata"))
+    for policy in ("warn", "off"):
+        host.configure(guard=policy)
+        assert host.starts("xen") == "", policy
+    host.configure(guard="repair")
+    assert host.starts("xen") == ""
+    host.configure()
+    assert host.starts("xen") == "", "it was repaired before that start"
+
+
+def test_disk_that_is_being_repaired_does_not_start(host, hooked, own_state, windows, tmp_path) -> None:
+    from unxen.host.locks import own_locks
+
+    hooked()
+    path = windows(tmp_path / "w.qcow2", "10")
+    host.define("win", disk(path, "sda", "sata"))
+    with own_locks(own_state / "locks", [str(path)], wait=0, waiting=lambda: None):
+        assert "unxen: libvirt:win is being repaired" in host.starts("win")
+    assert host.starts("win") == ""
+
+
+def test_linux_guest_starts_with_the_hook_as_without(host, hooked, tmp_path) -> None:
+    path = tmp_path / "linux.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "64M"], check=True)
+    host.define("linux", disk(path, "vda", "virtio"))
+    assert host.starts("linux") == ""
+    hooked()
+    assert host.starts("linux") == ""
+
+
+def test_broken_unxen_keeps_no_guest_from_starting(host, hooked, windows, tmp_path) -> None:
+    host.define("win", disk(windows(tmp_path / "w.qcow2", "10", "xcpng"), "sda", "sata"))
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    fake = bin / "unxen"
+    for body in ("exit 1", "echo Traceback >&2; exit 1", "exit 2", "kill -9 $$", "sleep 60", "exec python3 -c 'import nothing'"):
+        fake.write_text(f"#!/bin/sh\n{body}\n")
+        fake.chmod(0o755)
+        hooked(f"export PATH={bin}:$PATH UNXEN_HOOK_SECONDS=1")
+        assert host.starts("win") == "", body
+    shutil.rmtree(bin)
+    hooked("export PATH=/usr/bin:/bin")
+    assert host.starts("win") == "", "unxen is not installed"
+
+
+def test_running_guest_survives_a_restart_of_libvirt_under_a_hook_that_cannot_work(host, hooked, windows, tmp_path) -> None:
+    host.define("win", disk(windows(tmp_path / "w.qcow2", "10"), "sda", "sata"))
+    host.domain("win").createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    log = hooked("export PATH=/nowhere")
+    host.daemon.restart()
+    assert host.domain("win").isActive()
+    assert "reconnect begin" in log.read_text()
+
+
+def test_missing_disk_and_strange_definition_are_libvirts_business(host, hooked, tmp_path) -> None:
+    hooked()
+    host.define("gone", disk(tmp_path / "none.qcow2", "sda", "sata"))
+    assert "Cannot access storage file" in host.starts("gone")
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "UNXEN_CONFIG": str(host.config)}
+    for text in (b"", b"<domain", b"<domain/>", b"\xff\xfe", b"<!DOCTYPE domain SYSTEM '/etc/passwd'><domain/>"):
+        done = subprocess.run([HOOK, "a", "prepare", "begin", "-"], input=text, env=environment, capture_output=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("call", CALLS[1:])
+def test_other_operations_are_let_through_without_starting_anything(call, tmp_path) -> None:
+    environment = {"PATH": "/nowhere"}
+    done = subprocess.run(
+        ["/bin/sh", HOOK, "a", *call.split(), "-"], input=b"<domain/>", env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
