@@ -38,13 +38,13 @@ class Call:
     platform: str = ""
     arguments: tuple[str, ...] = ()
     once: bool = False
+    storage: str = ""
     html: str = ""
     days: int = 0
     forget: int | None = None
     define: bool = False
     repair: bool = False
     create: str = ""
-    storage: str = ""
     disks_dir: str = ""
     bridges: tuple[str, ...] = ()
 

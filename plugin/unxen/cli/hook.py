@@ -19,11 +19,14 @@ LOG = logging.getLogger(__name__)
 ALLOWED, REFUSED = 0, 1
 MARK = "unxen: "
 """Begins the one line by which a hook tells our refusal from anything else that ends with 1."""
+AFTER_REFUSAL = "after-refusal"
 BIGGEST_DEFINITION = 16 << 20
 
 
 def run(call: Call) -> int:
     """One call of a hook, to 0 or 1."""
+    if call.arguments[1:] == (AFTER_REFUSAL,):
+        return _after_refusal(call)
     try:
         judgement = _judgement(call)
     except (Exception, KeyboardInterrupt) as error:
@@ -34,6 +37,18 @@ def run(call: Call) -> int:
         return ALLOWED
     _say(tell_start(judgement))
     return REFUSED if judgement.answer is Answer.REFUSE else ALLOWED
+
+
+def _after_refusal(call: Call) -> int:
+    """The job of its own that a hook hands a refused guest to, when it must not change the guest itself."""
+    from unxen.knowledge.loader import load_knowledge
+    from unxen.services.after_refusal import work
+    from unxen.services.keeping import Keeper
+
+    settings = load_settings()
+    knowledge = load_knowledge(knowledge_rows(settings))
+    work(make(call.platform, settings), call.platform, call.arguments[0], settings, knowledge, Keeper(call.platform, settings))
+    return ALLOWED
 
 
 def _judgement(call: Call) -> StartJudgement:

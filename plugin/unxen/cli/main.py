@@ -30,6 +30,7 @@ HOST_VERBS = {
     "exit-codes": "exit_codes",
     "hook": "hook",
     "recover": "recover",
+    "hooks": "hooks",
     "report": "report",
     "watch": "watch",
 }

@@ -68,6 +68,7 @@ class Settings:
     notes: bool = True
     libvirt_uri: str = "qemu:///system"
     proxmox_attach_unused: bool = True
+    proxmox_start_again: bool = False
     history_days: int = 365
     metrics_dir: Path | None = None
     accept_stale_hive: bool = False

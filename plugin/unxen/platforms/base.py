@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from unxen.model.definition import Switch, Wish
 from unxen.model.guest import Guest
@@ -59,6 +59,14 @@ class GuestState:
 
 StillStopped = Callable[[], None]
 """Asks the platform once more; Refused(IN_USE) when the guest was started meanwhile."""
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """A platform that can start a guest whose start its guard refused."""
+
+    def start(self, name: str, /) -> None:
+        """Starts the guest of that name behind the scheme, as a person would."""
 
 
 class Platform(Protocol):

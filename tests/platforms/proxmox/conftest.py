@@ -3,7 +3,9 @@
 
 import itertools
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +29,11 @@ class Double:
     def root(self) -> Path:
         return self.node.root
 
-    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess:
-        """One call, as a shell would make it."""
-        return subprocess.run([self.bin / program, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    def run(self, program: str, *arguments: str, **more: str) -> subprocess.CompletedProcess:
+        """One call, as a shell would make it; `more` is for its environment."""
+        env = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", **more}
+        argv = [self.bin / program, *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, env=env)
 
     def ok(self, program: str, *arguments: str) -> str:
         done = self.run(program, *arguments)
@@ -76,6 +80,9 @@ def make_double(root: Path) -> Double:
         path = programs / name
         path.write_text(f'#!/bin/sh\nexec /usr/bin/python3 -S -E {HERE / "run_double.py"} {root} {name} "$@"\n')
         path.chmod(0o755)
+    own = programs / "unxen"
+    own.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "run_unxen.py"} {root} "$@"\n')
+    own.chmod(0o755)
     return Double(node, programs)
 
 

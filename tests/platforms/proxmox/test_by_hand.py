@@ -3,10 +3,7 @@
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -347,22 +344,7 @@ def test_start_during_a_repair_is_refused_by_proxmox(vm, monkeypatch) -> None:
 
 def test_lock_that_a_dead_unxen_left_is_known_again_and_goes(vm, capfd) -> None:
     """The process is killed with the VM locked, as by a reboot of the node."""
-    program = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from unxen.cli.main import main\n"
-        "from unxen.host import process\n"
-        "from unxen.platforms.proxmox import node\n"
-        f"process.PATH = {str(vm.bin)!r} + ':' + process.PATH\n"
-        f"node.PLACES = node.Places(Path({str(vm.node.etc)!r}), Path({str(vm.node.locks)!r}), Path({str(vm.node.run)!r}))\n"
-        "lock = node.LocalNode.lock\n"
-        "def die(self, *arguments):\n"
-        "    lock(self, *arguments)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "node.LocalNode.lock = die\n"
-        "main(['repair', 'proxmox:100'])\n"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False, env=dict(os.environ)).returncode == -signal.SIGKILL
+    assert vm.run("unxen", "repair", "proxmox:100", DIE_AFTER="lock").returncode == 128 + signal.SIGKILL
     assert vm.conf("100").main["lock"] == "create"
     assert main(["inspect", "proxmox:100", "--json"]) == 3
     capfd.readouterr()

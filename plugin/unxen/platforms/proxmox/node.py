@@ -73,6 +73,11 @@ class LocalNode:
         except OSError as error:
             raise refused(ReasonKind.NO_PERMISSION, str(path), cause=error.strerror) from error
 
+    def vmids(self) -> Sequence[str]:
+        """Every VM of this node."""
+        names = (path.stem for path in (self.places.etc / "qemu-server").glob("*.conf"))
+        return sorted((name for name in names if is_vmid(name)), key=int)
+
     def is_running(self, vmid: str) -> bool:
         """Whether the VM has a process, paused ones included: a pid file whose process lives and names that very file."""
         pid_file = self.places.run / f"{vmid}.pid"
@@ -116,14 +121,20 @@ class LocalNode:
             self._revert(vmid, update)
             raise
 
-    def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str, *, under_lock: bool) -> None:
-        """Notes and tags."""
-        words = [word for name, value in values for word in (f"--{name}", value)]
+    def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str, *, under_lock: bool = False) -> None:
+        """What stands in a configuration for people and scripts: notes, tags, the hookscript; an empty value takes a key away."""
+        gone = [name for name, value in values if not value]
+        words = [word for name, value in values if value for word in (f"--{name}", value)]
+        words += ["--delete", ",".join(gone)] if gone else []
         self._asked("qm", "set", vmid, *words, "--digest", digest, *(("--skiplock", "1") if under_lock else ()))
 
     def create(self, arguments: Sequence[str]) -> None:
         """A new VM; `arguments` begin with its number. Takes as long as its disks take to be copied. Refused(PLATFORM_REFUSED)."""
         self._asked("qm", "create", *arguments, seconds=LONGEST_COPY)
+
+    def start(self, vmid: str) -> None:
+        """Starts the VM, as a person would."""
+        self._asked("qm", "start", vmid)
 
     def _revert(self, vmid: str, update: Update) -> None:
         """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""

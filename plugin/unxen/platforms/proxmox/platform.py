@@ -151,6 +151,10 @@ class ProxmoxPlatform:
             return HookCall(vmid, phase, known_fine=True)
         return HookCall(vmid, phase, self.describe((f"{SCHEME}:{vmid}",), ()))
 
+    def start(self, name: str, /) -> None:
+        """Starts a VM, once its guard's worker has repaired it."""
+        self._node.start(name)
+
     def _take(self, guest: Guest, vmid: str, mark: Mark) -> bool:
         """Locks the VM; whether a lock that a crash left was taken over."""
         config = self._config(vmid)

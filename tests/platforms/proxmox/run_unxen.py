@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""unxen as a program of its own on a node that is a double: ROOT, then what a person would type."""
+
+import os
+import sys
+from pathlib import Path
+
+from unxen.cli import main
+from unxen.host import process
+from unxen.platforms.proxmox import node
+
+root = Path(sys.argv[1])
+process.PATH = f"{root / 'bin'}:{process.PATH}"
+node.PLACES = node.Places(root / "etc" / "pve", root / "lock" / "qemu-server", root / "run" / "qemu-server")
+if os.environ.get("DIE_AFTER") == "lock":
+    lock = node.LocalNode.lock
+
+    def lock_and_die(self: node.LocalNode, vmid: str, digest: str) -> None:
+        """As if the node lost its power."""
+        lock(self, vmid, digest)
+        os.kill(os.getpid(), 9)
+
+    node.LocalNode.lock = lock_and_die
+sys.argv = ["unxen", *sys.argv[2:]]
+main.entry()
