@@ -7,6 +7,9 @@ import pytest
 from generators import outcomes
 from unxen.errors import refused
 from unxen.host.locks import own_locks
+from unxen.journal.place import FILE
+from unxen.journal.records import DiskRow, EntryKind, EntryState
+from unxen.journal.store import open_journal
 from unxen.model.disk import Disk
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
@@ -83,6 +86,28 @@ def test_half_written_disk_never_starts_unless_the_guard_is_off(ask) -> None:
     for policy in GuardPolicy:
         refused_then = Answer.ALLOW if policy is GuardPolicy.OFF else Answer.REFUSE
         assert ask(seen, policy).answer is refused_then
+
+
+def begun(tmp_path) -> None:
+    row = DiskRow(DiskNumber(1), "key", str(tmp_path / "disk.raw"), ImageFormat.RAW, 1, 1)
+    with open_journal(tmp_path / "state") as journal:
+        entry = journal.begin(EntryKind.REPAIR, [TARGET], "", "", [row])
+        journal.move(entry, EntryState.PLANNED, EntryState.COMMITTING)
+
+
+def test_half_written_disk_does_not_start_even_if_it_cannot_be_looked_at(ask, tmp_path) -> None:
+    begun(tmp_path)
+    found = ask(refused(ReasonKind.PROBE_FAILED, "/d"))
+    assert (found.answer, found.risk) == (Answer.REFUSE, StartRisk.HALF_WRITTEN)
+    assert "unxen recover" in tell_start(found)
+
+
+def test_journal_that_cannot_be_read_is_not_taken_for_an_empty_one(ask, tmp_path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / FILE).write_bytes(b"no database at all" * 100)
+    found = ask(outcomes.healthy())
+    assert (found.answer, found.risk) == (Answer.REFUSE, StartRisk.JOURNAL_UNREADABLE)
+    assert ask(outcomes.healthy(), GuardPolicy.OFF).answer is Answer.ALLOW
 
 
 def test_disk_that_unxen_works_on_does_not_start(ask, tmp_path) -> None:

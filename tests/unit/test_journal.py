@@ -194,8 +194,8 @@ def test_journal_of_the_first_version_is_read_on(tmp_path) -> None:
     with open_journal(tmp_path) as journal:
         assert journal.entry(7).disks == (DiskRow(DiskNumber(1), "file-1-2-3", "/d", ImageFormat.RAW, 10, 20, "", "/undo/7-1"),)
         assert journal.entry(7).definition is None
-        assert begin(journal, final_size=5) == 8
-        assert journal.entry(8).disks[0].final_size == 5
+        assert begin(journal, final_size=5, backing_dirs=("/b",)) == 8
+        assert (journal.entry(8).disks[0].final_size, journal.entry(8).disks[0].backing_dirs) == (5, ("/b",))
     with sqlite3.connect(tmp_path / FILE) as connection:
         assert connection.execute("pragma user_version").fetchone() == (VERSION,)
 

@@ -33,6 +33,8 @@ class EntryState(Enum):
 
 OPEN_STATES = (EntryState.PLANNED, EntryState.STAGED, EntryState.DELIVERED, EntryState.VERIFIED, EntryState.COMMITTING)
 DONE_STATES = (EntryState.COMMITTED, EntryState.SWITCHED)
+VOID_STATES = (EntryState.ROLLED_BACK, EntryState.ABANDONED)
+"""Entries that came to nothing."""
 
 
 class RangeRole(Enum):
@@ -46,7 +48,8 @@ class RangeRole(Enum):
 class DiskRow:
     """One disk of an entry. `key` names its file whatever path leads to it. `size` is what a guest sees, `file_size` the file's own
     length before the repair. `work` is the directory of its overlay, `undo` the image with the old bytes; empty when they are gone.
-    `final_size` is the length that a raw file is cut to when the commit is done, None for the one that it has then.
+    `final_size` is the length that a raw file is cut to when the commit is done, None for the one that it has then. `backing_dirs`
+    are the directories of its backing files, which were allowed then.
     """
 
     number: DiskNumber
@@ -58,6 +61,7 @@ class DiskRow:
     work: str = ""
     undo: str = ""
     final_size: int | None = None
+    backing_dirs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     ("create table outcomes (number integer primary key autoincrement, at real not null, document text not null)",),
+    ("alter table disks add column backing_dirs text not null default '[]'",),
 )
 VERSION = len(STEPS)
 

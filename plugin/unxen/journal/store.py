@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from unxen.host.files import private_directory
 from unxen.journal.place import FILE, reason_of
@@ -142,10 +143,10 @@ class Journal:
         return DefinitionRow(row[0], Bus(row[1]), row[2], row[3]) if row else None
 
     def _disks(self, entry: int) -> tuple[DiskRow, ...]:
-        columns = "number, key, path, format, size, file_size, work, undo, final_size"
+        columns = "number, key, path, format, size, file_size, work, undo, final_size, backing_dirs"
         with self._told():
             rows = self._connection.execute(f"select {columns} from disks where entry = ? order by number", (entry,)).fetchall()
-        return tuple(DiskRow(DiskNumber(row[0]), row[1], row[2], ImageFormat(row[3]), *row[4:]) for row in rows)
+        return tuple(_disk(row) for row in rows)
 
     def _ranges(self, entry: int) -> tuple[RangeRow, ...]:
         columns = "disk, role, start, length, before, after"
@@ -156,10 +157,11 @@ class Journal:
         return tuple(RangeRow(DiskNumber(row[0]), RangeRole(row[1]), *row[2:]) for row in rows)
 
     def _add_disk(self, entry: int, disk: DiskRow) -> None:
-        columns = "entry, number, key, path, format, size, file_size, work, undo, final_size"
+        columns = "entry, number, key, path, format, size, file_size, work, undo, final_size, backing_dirs"
         row = (entry, disk.number, disk.key, disk.path, disk.format.value, disk.size, disk.file_size, disk.work, disk.undo)
-        marks = ", ".join("?" * (len(row) + 1))
-        self._connection.execute(f"insert into disks ({columns}) values ({marks})", (*row, disk.final_size))
+        more = (disk.final_size, json.dumps(disk.backing_dirs))
+        marks = ", ".join("?" * (len(row) + len(more)))
+        self._connection.execute(f"insert into disks ({columns}) values ({marks})", (*row, *more))
 
     def _add_definition(self, entry: int, row: DefinitionRow) -> None:
         self._connection.execute(
@@ -195,6 +197,12 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise reason_of(self._path, error) from error
+
+
+def _disk(row: tuple[Any, ...]) -> DiskRow:
+    number, key, path, kind, size, file_size, work, undo, final_size, backing = row
+    dirs = tuple(json.loads(backing))
+    return DiskRow(DiskNumber(number), key, path, ImageFormat(kind), size, file_size, work, undo, final_size, dirs)
 
 
 @contextmanager

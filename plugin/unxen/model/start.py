@@ -25,6 +25,7 @@ class StartRisk(Enum):
     NOT_JUDGED = "not-judged"
     BEING_REPAIRED = "being-repaired"
     HALF_WRITTEN = "half-written"
+    JOURNAL_UNREADABLE = "journal-unreadable"
     WOULD_STOP = "would-stop"
     DEFINED_FOR_XEN = "defined-for-xen"
     REPAIRED_NOW = "repaired-now"

@@ -97,7 +97,8 @@ def _torn(stack: ExitStack, entry: Entry, row: DiskRow, settings: Settings) -> T
         raise refused(ReasonKind.DISK_MISSING, row.path, entry=entry.id)
     with Box.open() as box:
         disk = Disk(row.number, row.path, row.format)
-        (chain,) = check_images([disk], box, settings.backing_dirs, after_crash=True)
+        allowed = (*settings.backing_dirs, *map(Path, row.backing_dirs))
+        (chain,) = check_images([disk], box, allowed, after_crash=True)
     check_writable_headers(chain, after_crash=True)
     forbid_others(stack, chain)
     held = stack.enter_context(_held(chain, row))

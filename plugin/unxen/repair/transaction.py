@@ -6,6 +6,7 @@ the overlays away and the disks are as they came. A move that the table does not
 """
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -205,6 +206,7 @@ def _row(held: HeldDisk, final_size: int | None) -> DiskRow:
         file_size=held.file_size,
         work=str(held.daemon.directory),
         final_size=final_size,
+        backing_dirs=tuple(sorted({str(Path(os.path.realpath(layer.path)).parent) for layer in held.chain.layers[1:]})),
     )
 
 

@@ -12,7 +12,9 @@ START_TEXTS: dict[StartRisk, str] = {
     StartRisk.NOT_JUDGED: "{subject} could not be judged, so it may start[: {cause}]",
     StartRisk.BEING_REPAIRED: "{subject} is being repaired by unxen; start it again in a minute",
     StartRisk.HALF_WRITTEN: "a repair of {subject} was interrupted while it wrote its disk, which must not be started now;"
-    " unxen inspect {subject} tells more",
+    " run: unxen recover",
+    StartRisk.JOURNAL_UNREADABLE: "whether {subject} is half written is not known: unxen's journal cannot be read[: {cause}];"
+    " run: unxen recover",
     StartRisk.WOULD_STOP: "{subject} would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on {bus}; run: unxen repair {subject}",
     StartRisk.DEFINED_FOR_XEN: "{subject} is still defined for Xen[ ({what})], which KVM cannot start; run: unxen repair {subject}",
     StartRisk.REPAIRED_NOW: "{subject} was repaired before this start[ (entry {entry})]",

@@ -3,7 +3,8 @@
 
 Looks read-only, as `inspect` does. Writes only under the policy `repair`, and then as `repair` does, with the bus left as it is.
 Raises nothing that matters: whatever goes wrong in looking lets the guest start, for it started without us before. A disk whose
-commit a crash left unfinished, or that unxen works on at this moment, must not start whatever the policy but `off` says.
+commit a crash left unfinished, or that unxen works on at this moment, must not start whatever the policy but `off` says; the
+journal is asked for that before anything is looked at, and one that cannot be read says nothing good.
 """
 
 import logging
@@ -12,6 +13,7 @@ from contextlib import suppress
 
 from unxen.errors import Refused
 from unxen.host.locks import held_by_unxen
+from unxen.journal.unfinished import unfinished_commits
 from unxen.knowledge.tables import Knowledge
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus
@@ -36,6 +38,8 @@ def judge_start(call: HookCall, target: str, settings: Settings, knowledge: Know
         return StartJudgement(Answer.ALLOW, StartRisk.NONE, target)
     if _held(guest, settings):
         return StartJudgement(Answer.REFUSE, StartRisk.BEING_REPAIRED, target)
+    if (half := _half_written(guest, target, settings)) is not None:
+        return half
     try:
         seen = _look(guest, settings, knowledge)
     except Refused as error:
@@ -54,6 +58,16 @@ def _held(guest: Guest, settings: Settings) -> bool:
             if held_by_unxen(settings.state_dir / LOCKS, disk.path):
                 return True
     return False
+
+
+def _half_written(guest: Guest, target: str, settings: Settings) -> StartJudgement | None:
+    """The refusal of a disk that is a mix of old and new, or that may be one for all that is known."""
+    try:
+        begun = unfinished_commits(settings.state_dir, [disk.path for disk in guest.disks])
+    except Refused as error:
+        LOG.warning("whether %s is half written is not known: %s", target, error)
+        return StartJudgement(Answer.REFUSE, StartRisk.JOURNAL_UNREADABLE, target, (("cause", error.first.detail("cause")),))
+    return StartJudgement(Answer.REFUSE, StartRisk.HALF_WRITTEN, target) if begun else None
 
 
 def _look(guest: Guest, settings: Settings, knowledge: Knowledge) -> Outcome:

@@ -7,7 +7,7 @@ of the repair is done. A switch that fails leaves a good disk and the old defini
 
 from unxen.errors import Refused
 from unxen.journal.place import has_journal
-from unxen.journal.records import DefinitionRow, Entry, EntryKind, EntryState
+from unxen.journal.records import VOID_STATES, DefinitionRow, Entry, EntryKind, EntryState
 from unxen.journal.store import Journal, open_journal
 from unxen.model.definition import Switch
 from unxen.model.guest import Guest
@@ -63,7 +63,7 @@ def pending(journal: Journal, platform: Platform, guest: Guest) -> Entry | None:
 def newest_of(journal: Journal, guest: Guest) -> Entry | None:
     """The newest entry of this guest that came to something."""
     entries = journal.of_guest(guest.id) if guest.id else ()
-    return next((each for each in entries if each.state is not EntryState.ROLLED_BACK), None)
+    return next((each for each in entries if each.state not in VOID_STATES), None)
 
 
 def waiting_bus(guest: Guest, platform: Platform, settings: Settings) -> Bus | None:

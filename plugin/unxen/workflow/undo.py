@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from unxen.errors import Refused, refused
 from unxen.journal.place import has_journal
-from unxen.journal.records import DefinitionRow, Entry, EntryKind, EntryState
+from unxen.journal.records import VOID_STATES, DefinitionRow, Entry, EntryKind, EntryState
 from unxen.journal.store import Journal, open_journal
 from unxen.model.definition import Switch
 from unxen.model.guest import Guest
@@ -89,7 +89,7 @@ def _way_back(journal: Journal, platform: Platform, guest: Guest) -> _Back:
 
 def _newest_repair(journal: Journal, guest: Guest) -> Entry | None:
     """The newest repair of this guest that was not taken back."""
-    entries = [each for each in (journal.of_guest(guest.id) if guest.id else ()) if each.state is not EntryState.ROLLED_BACK]
+    entries = [each for each in (journal.of_guest(guest.id) if guest.id else ()) if each.state not in VOID_STATES]
     undone = {each.undoes for each in entries if each.kind is EntryKind.UNDO}
     return next((each for each in entries if each.kind is EntryKind.REPAIR and each.id not in undone), None)
 
