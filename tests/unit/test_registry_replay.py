@@ -220,6 +220,12 @@ def test_what_follows_a_torn_entry_counts_as_lost():
     assert (made.facts.ended, made.facts.ended_in) == (LogEnd.DAMAGED_DATA, "SYSTEM.LOG1")
 
 
+def test_log_that_begins_where_the_other_was_torn_is_applied():
+    made = replayed([entry(7, A, B), entry(8, B, hive_of(5, 5, 5), torn=True)], second=[entry(8, B, C)])
+    assert bins(made.hive) == bins(C)
+    assert uses(made) == [LogUse.APPLIED, LogUse.APPLIED]
+
+
 def test_cut_log_gives_the_entries_before_the_cut():
     log = new_log(A, [entry(7, A, B), entry(8, B, C)])
     for cut in (1, 511, 512, PAGE):
@@ -290,6 +296,14 @@ def test_old_log_is_applied_by_its_bitmap(kind):
     assert (block.bins_size, block.written) == (bins_size(GROWN), TIME + 1)
 
 
+@pytest.mark.parametrize("sector", range(1, 8))
+def test_every_bit_of_the_bitmap_is_one_sector(sector):
+    at = 2 * PAGE + SECTOR * sector
+    changed = A[:at] + b"\x55" * SECTOR + A[at + SECTOR :]
+    made = replay(stamped(A, 7, 6), {"SYSTEM.LOG": old_log(A, changed, number=7)})
+    assert made.hive is not None and made.hive[2 * PAGE :] == changed[2 * PAGE :]
+
+
 def test_first_old_page_lies_behind_a_bitmap_of_any_length():
     wide = hive_of(*range(600))
     changed = hive_of(*range(599), 7)
@@ -356,6 +370,9 @@ def test_highest_number_counts_entries_that_are_not_applied_and_no_garbage():
     assert highest_in_bytes(log) == 90
     assert highest_in_bytes(stamped(log, 7, 200, kind=6)) == 200
     assert highest_in_bytes(log[:508] + b"abcd" + log[512:]) == 90
+    high = stamped(log, 200, 200, kind=6)
+    assert highest_in_bytes(high[:508] + b"abcd" + high[512:]) == 90
+    assert highest_in_bytes(new_log(A, [entry(3, A, B, size=4200), entry(90, A, B)])) == 3
     assert highest_in_bytes(b"") == highest_in_bytes(bytes(600)) == highest_in_bytes(A[:511]) == 0
 
 

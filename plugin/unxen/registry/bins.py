@@ -5,7 +5,7 @@ Touches only the bytes it is given.
 """
 
 from unxen.registry.base_block import BLOCK_SIZE
-from unxen.registry.cells import BIN_HEADER, BIN_MAGIC
+from unxen.registry.cells import BIN_HEADER, BIN_MAGIC, CELL_SIZE
 
 
 def bins_whole(data: bytes, bins_size: int) -> bool:
@@ -19,3 +19,18 @@ def bins_whole(data: bytes, bins_size: int) -> bool:
             return False
         at += size
     return at == bins_size > 0
+
+
+def cells_whole(data: bytes, bins_size: int) -> bool:
+    """Whether the bins are whole, and cell follows cell to the end of each."""
+    at, unpack = 0, CELL_SIZE.unpack_from
+    if not bins_whole(data, bins_size):
+        return False
+    while at < bins_size:
+        cell, at = at + BIN_HEADER.size, at + BIN_HEADER.unpack_from(data, BLOCK_SIZE + at)[2]
+        while cell < at:
+            length = abs(unpack(data, BLOCK_SIZE + cell)[0])
+            if length < 8 or length % 8 or length > at - cell:
+                return False
+            cell += length
+    return True

@@ -13,7 +13,6 @@ from functools import cmp_to_key
 
 from unxen.errors import Refused
 from unxen.model.hive_facts import LogEnd, LogFacts, LogUse, ReplayFacts
-from unxen.registry.audit_cells import read_bins
 from unxen.registry.base_block import (
     BLOCK_SIZE,
     FLAGS_AT,
@@ -25,6 +24,7 @@ from unxen.registry.base_block import (
     stamp,
     unpack_base_block,
 )
+from unxen.registry.bins import cells_whole
 from unxen.registry.log_block import SECTOR, Log, precedes, read_log
 from unxen.registry.log_new import apply_entry, count_entries, read_entry
 from unxen.registry.log_numbers import highest_in_bytes
@@ -114,7 +114,7 @@ def _replay_new(work: _Work, logs: Sequence[Log]) -> None:
             work.uses[log.name] = LogUse.STALE
             continue
         work.found += count_entries(log.data, first)
-        if expected in (None, first) and work.ended[0] in INTACT:
+        if expected in (None, first):
             expected = _apply_new(work, log)
         else:
             work.uses[log.name] = LogUse.NOT_FOLLOWING
@@ -190,7 +190,7 @@ def _finished(work: _Work) -> bytes | None:
         block = read_base_block(hive)
     except Refused:
         return None
-    return None if read_bins(hive, block.bins_size).flaws else hive
+    return hive if cells_whole(hive, block.bins_size) else None
 
 
 def _facts(work: _Work) -> ReplayFacts:
