@@ -13,6 +13,7 @@ from unxen.cli.call import Call
 from unxen.host.config import knowledge_rows, load_settings
 from unxen.model.start import Answer, StartJudgement
 from unxen.platforms.schemes import make
+from unxen.report.escape import visible
 from unxen.report.start_messages import tell_start
 
 LOG = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def _definition() -> bytes:
 
 def _say(line: str) -> None:
     """To whoever called, as UTF-8 whatever the locale, and to the system's log, because libvirt drops what a good hook says."""
+    line = visible(line)
     with suppress(OSError, ValueError):
         sys.stderr.buffer.write(f"{MARK}{line}\n".encode())
         sys.stderr.flush()

@@ -73,7 +73,9 @@ def _main(arguments: Sequence[str]) -> int:
         # A platform takes everything but 0 for a refusal, and a mistake in its call must not keep a guest from starting.
         return DONE if arguments[:1] == ["hook"] else code
     if call.debug or os.environ.get("UNXEN_DEBUG"):
-        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)6.0f ms %(name)s: %(message)s")
+        from unxen.cli.logs import log_to
+
+        log_to(sys.stderr, logging.DEBUG, "%(relativeCreated)6.0f ms %(name)s: %(message)s")
     try:
         return _run(call)
     except Refused as error:

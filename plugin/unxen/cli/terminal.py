@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from unxen.model.progress import Advanced, Event, Listener, Remark, StepBegun, StepEnded, nobody
+from unxen.report.escape import visible
 from unxen.report.layout import Style, Tone
 from unxen.report.messages import step_title, tell_remark
 
@@ -42,7 +43,7 @@ class Steps:
         self._stream = stream
         self._style = style
         self._rewrite = rewrite
-        self._prefix = f"{prefix}: " if prefix else ""
+        self._prefix = f"{visible(prefix)}: " if prefix else ""
         self._open = False
         self._reached = -1
 

@@ -9,6 +9,7 @@ import logging
 import sys
 
 from unxen.cli.call import Call
+from unxen.cli.logs import log_to
 from unxen.host.config import knowledge_rows, load_settings
 from unxen.knowledge.loader import load_knowledge
 from unxen.platforms.schemes import make
@@ -21,7 +22,7 @@ from unxen.services.watch import Rhythm, Watcher
 def run(call: Call) -> int:
     """The loop; with --once until every guest was looked at."""
     if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+        log_to(sys.stderr, logging.INFO, "%(levelname)s %(message)s")
     settings = load_settings()
     platform = make(call.platform, settings)
     keeper = Keeper(call.platform, settings)

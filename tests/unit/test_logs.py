@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is logged of strings that others chose stays in its line and steers nothing; and all of unxen logs that way."""
+
+import io
+import logging
+import re
+from pathlib import Path
+
+import pytest
+import unxen
+from unxen.cli.logs import log_to
+from unxen.errors import refused
+from unxen.model.reason import ReasonKind
+
+EVIL = "a\x1b[31m\nFORGED \u202e\ud800"
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """The root logger as a program begins with it."""
+    stream, root = io.StringIO(), logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    before = root.level
+    log_to(stream, logging.DEBUG, "%(name)s: %(message)s")
+    yield stream
+    root.setLevel(before)
+
+
+def harmless(text: str) -> None:
+    assert all(line.isprintable() and not line.strip().startswith("FORGED") for line in text.split("\n"))
+
+
+def test_a_message_stays_in_its_line(logged) -> None:
+    logging.getLogger("x").warning("%s and %s", EVIL, "ü")
+    assert logged.getvalue() == "x: a\\x1b[31m\\x0aFORGED \\u202e\\ud800 and ü\n"
+
+
+def test_a_trace_keeps_its_own_lines_and_no_others(logged) -> None:
+    try:
+        try:
+            raise ValueError(EVIL)
+        except ValueError as error:
+            raise refused(ReasonKind.HIVE_DAMAGED, EVIL) from error
+    except Exception:
+        logging.getLogger("x").debug("refused", exc_info=True)
+    harmless(logged.getvalue())
+    assert "ValueError: a\\x1b[31m\\x0aFORGED" in logged.getvalue()
+    assert re.search(r'^  File ".*test_logs.py", line \d+, in ', logged.getvalue(), re.MULTILINE)
+
+
+def test_nobody_logs_past_it() -> None:
+    found = [
+        path
+        for path in Path(unxen.__path__[0]).rglob("*.py")
+        if re.search(r"basicConfig|StreamHandler|addHandler", path.read_text()) and path.name != "logs.py"
+    ]
+    assert found == []
