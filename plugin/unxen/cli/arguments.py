@@ -100,6 +100,12 @@ def _choice_options(parser: argparse.ArgumentParser) -> None:
 
 def _state_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--key",
+        default="",
+        metavar="FILE",
+        help="file with the recovery key or password of BitLocker volumes; an appliance opens them",
+    )
+    parser.add_argument(
         "--accept-unclean-volume",
         action="store_true",
         help="go on when NTFS is dirty or its journal unclean, if the hive surely lies where it seems to; written in place only",

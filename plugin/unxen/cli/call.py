@@ -20,6 +20,7 @@ class Call:
     installation: InstallationId | None = None
     bus: Bus | None = None
     accept_unclean_volume: bool = False
+    key: str = ""
     each: bool = False
     jobs: int = 1
     json: bool = False

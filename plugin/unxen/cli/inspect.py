@@ -5,6 +5,7 @@ Hands over to `workflow.inspect`.
 """
 
 from unxen.cli.work import Job
+from unxen.host.key_file import read_keys
 from unxen.model.outcome import Outcome
 from unxen.workflow.inspect import inspect
 
@@ -22,5 +23,6 @@ def run(job: Job) -> tuple[Outcome, None]:
         listener=job.listener,
         verb=call.verb,
         accept_unclean_volume=call.accept_unclean_volume,
+        keys=read_keys(call.key) if call.key else (),
     )
     return outcome, None

@@ -59,6 +59,11 @@ class NbdServer:
         self._address = address
         self._names = names
 
+    @property
+    def address(self) -> Path:
+        """Where it listens, for programs that we start."""
+        return Path(self._address.replace("/self/", f"/{os.getpid()}/"))
+
     def connect(self) -> socket.socket:
         """A connected socket on which the server has begun to speak."""
         client = socket.socket(socket.AF_UNIX)

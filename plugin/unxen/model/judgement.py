@@ -146,6 +146,7 @@ class NoteKind(Enum):
     UPGRADE_READY = "upgrade-ready"
     SECOND_HIVE = "second-hive"
     UNCLEAN_VOLUME = "unclean-volume"
+    OPENED_WITH_KEY = "opened-with-key"
     LARGE_SECTORS = "large-sectors"
     RESTRICTIONS = "restrictions"
     UNREAD_KEYS = "unread-keys"

@@ -17,6 +17,7 @@ class ReasonKind(Enum):
     FORMAT_NEEDED = "format-needed"
     CONFIG_INVALID = "config-invalid"
     KNOWLEDGE_INVALID = "knowledge-invalid"
+    KEY_FILE = "key-file"
     NO_WINDOWS = "no-windows"
     PARAVIRTUAL_GUEST = "paravirtual-guest"
     NO_SUCH_INSTALLATION = "no-such-installation"

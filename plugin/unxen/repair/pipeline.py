@@ -8,7 +8,7 @@ A failure before the commit drops the overlays and says so in the journal; the e
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unxen.errors import Refused, refused
@@ -26,6 +26,7 @@ from unxen.model.judgement import Judgement
 from unxen.model.progress import Listener, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery, Settings
+from unxen.model.volume_facts import Partition
 from unxen.probe.footprint import footprint
 from unxen.probe.look import Look
 from unxen.probe.registry_box import edit_hive
@@ -35,7 +36,7 @@ from unxen.repair.delivery.delivering import Parcel, deliver, parcels
 from unxen.repair.delivery.in_place import hive_ranges
 from unxen.repair.hive_checks import hive_checks
 from unxen.repair.holding import HeldDisk
-from unxen.repair.looking import look_through
+from unxen.repair.looking import look_behind, look_through, opened_view
 from unxen.repair.transaction import Transaction, begin
 from unxen.repair.undo_data import BEFORE
 from unxen.repair.verification import (
@@ -78,6 +79,8 @@ class Pipeline:
     decide: Decide
     step: Stepping
     listener: Listener
+    opened: tuple[Partition, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
 
     def run(self, target: Sequence[str], delivery: Delivery, dry_run: bool, definition: DefinitionRow | None = None) -> Result:
         """From the plan to the committed disks; with `dry_run` to the verified overlays. The definition is only kept."""
@@ -131,15 +134,24 @@ class Pipeline:
                 proofs = checks.begin_proofs(edited)
                 done = parcels(edited, self.first.facts, self.held)
             with self.step(Step.DELIVER):
-                way = deliver(done, delivery, self.listener)
+                way, second = self._deliver(done, disks, delivery)
                 transaction.delivered()
             with self.step(Step.VERIFY):
-                second = look_through(self.held, wanted_from(self.knowledge), eyes)
+                second = second or look_through(self.held, wanted_from(self.knowledge), eyes)
                 after = self._verify(done, disks, way, second)
                 for each, flaws, proof in zip(edited, audits(), proofs(), strict=True):
                     verify_hive(each, second.hives.get(each.plan.installation), flaws, proof)
                 transaction.verified()
             return done, way, after
+
+    def _deliver(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], delivery: Delivery) -> tuple[str, Look | None]:
+        """The way it was done; behind encryption the second look too, with nothing answered from memory, while all is open."""
+        if not self.opened:
+            return deliver(done, delivery, self.listener), None
+        with opened_view(self.held, self.opened, self.keys, self.listener, staged=disks) as view:
+            way = deliver(done, delivery, self.listener, view)
+            view.forget()
+            return way, look_behind(self.held, wanted_from(self.knowledge), view)
 
     def _planned(self) -> list[tuple[InstallationPlan, bytes]]:
         """What is to be edited, and where it comes from."""

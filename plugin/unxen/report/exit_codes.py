@@ -60,6 +60,7 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.FORMAT_NEEDED: 2,
     ReasonKind.CONFIG_INVALID: 2,
     ReasonKind.KNOWLEDGE_INVALID: 2,
+    ReasonKind.KEY_FILE: 2,
     ReasonKind.OUTPUT_EXISTS: 2,
     ReasonKind.NO_SUCH_INSTALLATION: 2,
     ReasonKind.NO_WINDOWS: 4,

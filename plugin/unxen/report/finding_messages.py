@@ -60,6 +60,7 @@ CAUSE_WORDS: dict[str, str] = {
     "no-record": "its file record is not known",
     "attribute-list": "its file record goes on elsewhere",
     "growth": "it has grown",
+    "encrypted-volume": "the volume is encrypted, and is opened only for writing in place",
     "large-sectors": "the disk had sectors of 4096 bytes, which the appliance does not see",
     "outside-volume": "its clusters lie outside the volume",
     "resident": "stored inside its own file record",

@@ -16,7 +16,7 @@ from unxen.report.escape import clipped
 from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
 from unxen.report.note_messages import LOG_ENDS, LOG_USES, NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
-from unxen.report.state_messages import OBSTACLE_WORDS, PENDING_WORDS
+from unxen.report.state_messages import KEY_FILE_WORDS, KEY_WORDS, OBSTACLE_WORDS, PENDING_WORDS
 from unxen.report.step_messages import DEFINITION_PARTS, RULE_TITLES, STEP_TITLES
 from unxen.report.template import fields_of, fill
 
@@ -73,6 +73,8 @@ _WORDS: dict[str, dict[str, str]] = {
     "what": CAUSE_WORDS,
     "found": _FIRMWARE,
     "obstacle": OBSTACLE_WORDS,
+    "key": KEY_WORDS,
+    "problem": KEY_FILE_WORDS,
     "pending": PENDING_WORDS,
     "ended": {each.value: text for each, text in LOG_ENDS.items()},
     "link": {each.value: title for each, title in LINK_TITLES.items()},

@@ -58,6 +58,11 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         _CAUSE,
         "Correct the row, or move the file out of knowledge.d; nothing was done.",
     ),
+    ReasonKind.KEY_FILE: ReasonText(
+        "the key file {subject} is not taken[: {problem}]",
+        "A key opens every volume that it was made for, so it is read only from where nobody else could have read or changed it.",
+        "Put the recovery key, or one password a line, into a file of your own with mode 600 (chmod 600 {subject}).",
+    ),
     ReasonKind.NO_WINDOWS: ReasonText(
         "no Windows was found[ on {subject}]",
         "[{cause}]",
@@ -217,8 +222,9 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ),
     ReasonKind.ENCRYPTED: ReasonText(
         "the partition {subject} is encrypted[ ({found})], so what is on it is not known",
-        "Encrypted volumes cannot be read without their key, also while protection is suspended.",
-        "Decrypt it in Windows (manage-bde -off C:), wait until it is done, shut down completely, and copy the disk again.",
+        "[{key}. ]Encrypted volumes cannot be read without their key, also while protection is suspended.",
+        "Give its recovery key or password with --key FILE. Or decrypt it in Windows (manage-bde -off C:), wait until it is done,"
+        " shut down completely, and copy the disk again.",
     ),
     ReasonKind.DYNAMIC_DISK: ReasonText(
         "the partition {subject} belongs to a Windows dynamic disk",

@@ -13,6 +13,16 @@ OBSTACLE_WORDS: dict[str, str] = {
     "growth": "It can only be written in place, and the repaired hive needs more room",
     "appliance": "It can only be written in place: another driver would empty the journal",
 }
+KEY_WORDS: dict[str, str] = {"none-fits": "None of the keys given opens it"}
+KEY_FILE_WORDS: dict[str, str] = {
+    "empty": "there is no key in it",
+    "many": "there are too many keys in it",
+    "large": "it is too large",
+    "kind": "it is no plain file",
+    "owner": "it belongs to somebody else",
+    "mode": "others may read it",
+    "encoding": "it is neither UTF-8 nor UTF-16 text",
+}
 PENDING_WORDS: dict[str, str] = {
     "elsewhere": "what its journal still has to do does not touch the hive's place",
     "here": "what its journal still has to do touches the hive's place",

@@ -20,14 +20,16 @@ from unxen.model.guest import Guest
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
-from unxen.model.progress import Listener, Step
+from unxen.model.progress import Listener, Step, nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
+from unxen.model.volume_facts import Partition
 from unxen.plan.judge import judge
 from unxen.platforms.base import Platform
 from unxen.probe.images import allowed_directories, check_images
 from unxen.probe.look import look
 from unxen.probe.wanted import Wanted, wanted_from
+from unxen.workflow.keys import with_keys_told
 from unxen.workflow.obstacles import unfinished, unwritable
 from unxen.workflow.steps import Stopwatch
 from unxen.workflow.wishing import Asked, planned_switch
@@ -44,11 +46,12 @@ def inspect(
     listener: Listener,
     verb: str = "inspect",
     accept_unclean_volume: bool = False,
+    keys: Sequence[str] = (),
 ) -> Outcome:
     """What is on the guest's disks and what it means."""
     watch = Stopwatch(listener)
     with watch.step(Step.LOOK):
-        seen = look_at(guest, settings, wanted_from(knowledge))
+        seen = look_at(guest, settings, wanted_from(knowledge), keys, listener)
     with watch.step(Step.DECIDE):
         bus = bus or _waiting_bus(guest, platform, settings)
         judgement = judge(
@@ -63,38 +66,46 @@ def inspect(
             accept_stale_hive=settings.accept_stale_hive,
         )
     asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
-    return _with_definition(_outcome(verb, guest, settings, seen, judgement, watch), guest, platform, seen, asked)
+    outcome = with_keys_told(_outcome(verb, guest, settings, seen, judgement, watch), seen.opened, keys)
+    return _with_definition(outcome, guest, platform, seen, asked)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The checked images and what lies on them."""
+    """The checked images, what lies on them, and the encrypted partitions that had to be opened for it."""
 
     chains: tuple[ImageChain, ...]
     facts: GuestFacts
+    opened: tuple[Partition, ...] = ()
 
 
-def look_at(guest: Guest, settings: Settings, wanted: Wanted) -> Seen:
+def look_at(guest: Guest, settings: Settings, wanted: Wanted, keys: Sequence[str] = (), listener: Listener = nobody) -> Seen:
     """The facts of all disks together."""
     with Box.open() as box:
         chains = check_images(guest.disks, box, allowed_directories(guest, settings))
         stale = any(in_use(chain.disk.path) for chain in chains)
         try:
-            return _look(box, chains, wanted, stale)
+            return _look(box, chains, wanted, stale, keys, listener)
         except Refused as error:
             if stale or error.first.kind is not ReasonKind.IN_USE:
                 raise
     # Between our question and QEMU's opening somebody took the disk.
     with Box.open() as box:
-        return _look(box, chains, wanted, stale=True)
+        return _look(box, chains, wanted, stale=True, keys=keys, listener=listener)
 
 
-def _look(box: Box, chains: Sequence[ImageChain], wanted: Wanted, stale: bool) -> Seen:
+def _look(box: Box, chains: Sequence[ImageChain], wanted: Wanted, stale: bool, keys: Sequence[str], listener: Listener) -> Seen:
     with ExitStack() as stack:
         servers = [stack.enter_context(serve_read_only(chain, force_share=stale)) for chain in chains]
         sockets = [stack.enter_context(server.connect()) for server in servers]
         connections = [(chain.disk, chain.virtual_size, each) for chain, each in zip(chains, sockets, strict=True)]
         facts = look(box, connections, wanted).facts
+        if keys:
+            # Only then: a look has to start quickly.
+            from unxen.workflow.unlocking import look_behind
+
+            facts, opened = look_behind(chains, servers, facts, wanted, keys, listener)
+            return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale), opened)
     return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale))
 
 

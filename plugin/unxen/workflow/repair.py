@@ -9,7 +9,7 @@ could not be switched.
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from unxen.errors import Refused
 from unxen.host.sandbox import Box
@@ -28,8 +28,9 @@ from unxen.platforms.base import Platform
 from unxen.probe.look import Look
 from unxen.probe.wanted import wanted_from
 from unxen.repair.holding import HeldDisk, hold
-from unxen.repair.looking import look_through
+from unxen.repair.looking import FirstLook, look_first
 from unxen.repair.pipeline import Pipeline
+from unxen.workflow.keys import with_keys_told
 from unxen.workflow.noting import leave_note
 from unxen.workflow.steps import Stopwatch
 from unxen.workflow.switching import begin_switch, failed_switch, pending, perform, row_of, waiting_bus
@@ -48,6 +49,7 @@ class Order:
     delivery: Delivery = Delivery.AUTO
     dry_run: bool = False
     accept_unclean_volume: bool = False
+    keys: tuple[str, ...] = field(default=(), repr=False)
 
 
 def repair(guest: Guest, platform: Platform, settings: Settings, knowledge: Knowledge, order: Order, listener: Listener) -> Outcome:
@@ -82,29 +84,40 @@ class _Repair:
 
     def run(self, eyes: Box) -> Outcome:
         with self.watch.step(Step.LOOK), eyes:
-            first = look_through(self.held, wanted_from(self.knowledge), eyes)
+            seen = look_first(self.held, wanted_from(self.knowledge), eyes, self.order.keys, self.listener)
+            first = seen.look
         bus = self.order.bus or waiting_bus(self.guest, self.platform, self.settings)
         with self.watch.step(Step.DECIDE):
             judgement = self._decide(first, bus)
             switch = self._planned_switch(judgement, first, bus)
-        outcome = self._outcome(first, judgement, switch)
+        outcome = with_keys_told(self._outcome(first, judgement, switch), seen.opened, self.order.keys)
         if judgement.verdict is not Verdict.REPAIRABLE and not switch.changes:
             return outcome
         if judgement.verdict is not Verdict.REPAIRABLE and self.order.dry_run:
             return replace(outcome, verdict=Verdict.REPAIRABLE)
-        return self._work(first, judgement, switch, outcome)
+        return self._work(seen, judgement, switch, outcome)
 
-    def _work(self, first: Look, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
+    def _work(self, seen: FirstLook, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
         journal = self.stack.enter_context(open_journal(self.settings.state_dir))
         if judgement.verdict is Verdict.REPAIRABLE:
-            outcome = self._repair_disks(journal, first, judgement, switch, outcome)
+            outcome = self._repair_disks(journal, seen, judgement, switch, outcome)
         if self.order.dry_run or not switch.changes:
             return outcome
         return self._switch(journal, judgement.bus, switch, outcome)
 
-    def _repair_disks(self, journal: Journal, first: Look, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
+    def _repair_disks(self, journal: Journal, seen: FirstLook, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
         pipeline = Pipeline(
-            journal, self.settings, self.knowledge, self.held, first, judgement, self._decide, self.watch.step, self.listener
+            journal,
+            self.settings,
+            self.knowledge,
+            self.held,
+            seen.look,
+            judgement,
+            self._decide,
+            self.watch.step,
+            self.listener,
+            seen.opened,
+            self.order.keys,
         )
         row = row_of(self.guest, judgement.bus, switch)
         done = pipeline.run(self.guest.target, self.order.delivery, self.order.dry_run, row)

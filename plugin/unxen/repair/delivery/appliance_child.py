@@ -106,12 +106,12 @@ def new_handle(messages: Messages) -> Any:
     return guest
 
 
-def launch(guest: Any, drives: list[dict[str, Any]], messages: Messages, *, readonly: bool = False) -> None:
+def launch(guest: Any, drives: list[dict[str, Any]], messages: Messages) -> None:
     """Starts the appliance with these drives; Stopped(unbuilt, unstarted) when it does not come to life."""
     try:
         for drive in drives:
-            server = [f"unix:{drive['socket']}"]
-            guest.add_drive_opts(drive["export"], readonly=readonly, format="raw", protocol="nbd", server=server)
+            server = {"protocol": "nbd", "server": [f"unix:{drive['socket']}"]}
+            guest.add_drive_opts(drive["export"], readonly=drive.get("readonly", False), format="raw", **server)
         guest.launch()
     except RuntimeError as error:
         unbuilt = UNBUILT in str(error)

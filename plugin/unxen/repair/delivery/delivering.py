@@ -6,9 +6,11 @@ delivery may write was refused long before.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from unxen.errors import refused
+from unxen.host.nbd_client import NbdClient
 from unxen.model.facts import GuestFacts, Installation
 from unxen.model.ids import DiskNumber
 from unxen.model.progress import Listener, Remark
@@ -17,6 +19,7 @@ from unxen.model.settings import Delivery
 from unxen.model.volume_facts import HARMLESS_JOURNALS, FileRecord, Volume
 from unxen.repair.delivery.appliance import ApplianceJob, deliver_by_appliance
 from unxen.repair.delivery.in_place import SECTOR, deliver_in_place, obstacle
+from unxen.repair.delivery.unlocked import Unlocked
 from unxen.repair.holding import HeldDisk
 from unxen.repair.verification import EditedHive
 
@@ -57,22 +60,30 @@ def _parcel(hive: EditedHive, facts: GuestFacts, held: dict[DiskNumber, HeldDisk
     return Parcel(hive, found, found.record, volume, held[found.disk])
 
 
-def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener) -> str:
-    """Delivers all hives of a guest in one way; gives its name."""
+def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener, view: Unlocked | None = None) -> str:
+    """Delivers all hives of a guest in one way; gives its name. `view` has the encrypted volumes open."""
     blocked = next((parcel for parcel in each if parcel.obstacle), None)
     if wanted is Delivery.IN_PLACE and blocked:
         raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, wanted.value, cause=blocked.obstacle)
     if wanted is Delivery.APPLIANCE or blocked:
         _refuse_unclean(each, "growth" if blocked else "appliance")
         _refuse_large_sectors(each)
+        if view is not None:
+            raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, Delivery.APPLIANCE.value, cause="encrypted-volume")
         if wanted is Delivery.AUTO and blocked:
             listener(Remark("appliance-needed", (("cause", blocked.obstacle),)))
         deliver_by_appliance([_job(parcel) for parcel in each], listener)
         return Delivery.APPLIANCE.value
     for parcel in each:
-        with parcel.held.daemon.client() as client:
+        with _door(parcel, view) as client:
             deliver_in_place(client, parcel.record, parcel.volume, parcel.hive.after)
     return Delivery.IN_PLACE.value
+
+
+def _door(parcel: Parcel, view: Unlocked | None) -> AbstractContextManager[NbdClient]:
+    """Where the parcel's volume can be written as what it is."""
+    place = f"{parcel.volume.disk}:{parcel.volume.partition}"
+    return view.client(parcel.volume.disk) if view and place in view.opened else parcel.held.daemon.client()
 
 
 def _refuse_unclean(parcels: Sequence[Parcel], obstacle: str) -> None:
