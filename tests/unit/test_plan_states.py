@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 from facts_builder import SMALL_KNOWLEDGE, Windows
 from unxen.model.guest import Machine
+from unxen.model.hive_facts import HiveFacts, LogEnd, LogFacts, LogUse, ReplayFacts
+from unxen.model.ids import Offset
 from unxen.model.judgement import Judgement, NoteKind, Verdict
 from unxen.model.reason import ReasonKind, reason
-from unxen.model.volume_facts import Footing, PendingWork, Sign
+from unxen.model.volume_facts import FileRecord, Footing, PendingWork, Sign
 from unxen.plan.judge import judge
 
 PLACE = "1:1"
@@ -61,6 +63,61 @@ def unclean(kind: ReasonKind, state: str, footing: Footing | None, *, accept: bo
 SURE = Footing(bins_whole=True, clusters_in_use=True, pending=PendingWork.ELSEWHERE)
 UNSURE = Footing(bins_whole=True, clusters_in_use=True, pending=PendingWork.UNKNOWN)
 OPEN = (ReasonKind.JOURNAL_UNCLEAN, "unclean")
+
+
+def hive(primary: int, replay: ReplayFacts | None, *logs: LogFacts) -> HiveFacts:
+    return HiveFacts(8192, 4096, (1, 5), primary, 7, True, 9, logs, replay)
+
+
+@pytest.mark.parametrize(
+    ("kind", "accept", "verdict"),
+    [
+        (ReasonKind.HIVE_DIRTY, False, Verdict.REFUSED),
+        (ReasonKind.HIVE_DIRTY, True, Verdict.REPAIRABLE),
+        (ReasonKind.HIVE_DAMAGED, True, Verdict.REFUSED),
+        (ReasonKind.HIBERNATED, True, Verdict.REFUSED),
+    ],
+)
+def test_age_of_a_hive_is_accepted_only_when_asked_for_and_nothing_else_is(
+    kind: ReasonKind, verdict: Verdict, *, accept: bool
+) -> None:
+    windows = Windows().xen().troubles(reason(kind, "here", logs="none", newest="then"))
+    windows.installation["hive"] = hive(8, None)
+    judgement = judge(windows.facts(), Machine(), SMALL_KNOWLEDGE, accept_stale_hive=accept)
+    assert judgement.verdict is verdict
+    stale = [note for note in judgement.installations[0].notes if note.kind is NoteKind.HIVE_STALE]
+    assert [dict(note.details)["newest"] for note in stale] == (["then"] if verdict is Verdict.REPAIRABLE else [])
+
+
+@pytest.mark.parametrize(("found", "said"), [(4, {"lost": "nothing"}), (9, {"ended": "damaged-data", "log": "LOG1", "last": "8"})])
+def test_replay_is_told_with_what_it_could_not_bring_back(found: int, said: dict[str, str]) -> None:
+    windows = Windows()
+    used = (LogFacts("LOG1", 9, LogUse.APPLIED, 4), LogFacts("LOG2", 9, LogUse.STALE))
+    windows.installation["hive"] = hive(8, ReplayFacts(4, found, 8, LogEnd.DAMAGED_DATA, "LOG1", ""), *used)
+    (note,) = (each for each in judged(windows).installations[0].notes if each.kind is NoteKind.HIVE_REPLAYED)
+    assert (note.subject, dict(note.details)) == ("LOG1", {"applied": "4", "found": str(found), "base_block": "", **said})
+
+
+def test_clean_hive_is_not_worth_a_word() -> None:
+    windows = Windows()
+    windows.installation["hive"] = hive(7, None)
+    assert not told(judged(windows)) & {NoteKind.HIVE_REPLAYED, NoteKind.HIVE_STALE}
+
+
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize(("hive_size", "verdict"), [(8192, Verdict.REPAIRABLE), (12288, Verdict.REFUSED)])
+def test_hive_that_its_logs_made_longer_needs_a_clean_volume(hive_size: int, verdict: Verdict, *, accept: bool) -> None:
+    """Even where the open journal leaves it alone: it can only be written in place, and there is no room."""
+    windows = Windows().xen().troubles(reason(OPEN[0], "here", volume=PLACE, state=OPEN[1]))
+    replayed = ReplayFacts(1, 1, 8, LogEnd.NO_MORE, "SYSTEM.LOG1", "")
+    windows.installation |= {
+        "footing": SURE,
+        "record": FileRecord(40, 1, Offset(4096), 8192, 8192, 8192, (), False, False, False, False, False, False, True),
+        "hive": HiveFacts(hive_size, hive_size - 4096, (1, 5), 8, 7, True, 8, (), replayed),
+    }
+    judgement = judged(windows, accept=accept)
+    assert judgement.verdict is verdict
+    assert [each.detail("obstacle") for each in judgement.reasons] == (["growth"] if verdict is Verdict.REFUSED else [])
 
 
 @pytest.mark.parametrize(("kind", "state"), [(ReasonKind.VOLUME_DIRTY, "dirty"), OPEN, (ReasonKind.JOURNAL_UNCLEAN, "version-2")])

@@ -24,7 +24,7 @@ from unxen.plan.examined import Examined, examine
 from unxen.plan.old_disks import old_disk_notes
 from unxen.plan.plan_id import make_plan
 from unxen.plan.refusals import impossible, no_such_installation, not_to_be_changed, nothing_found, unfit, unsupported
-from unxen.plan.states import sector_notes, with_ways_out
+from unxen.plan.states import no_room, sector_notes, with_ways_out
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,9 @@ def _refusal(question: _Question, examined: Examined, bus: Bus, *, possible: boo
     asked = question.bus is not None
     if found is None or not found.possible or (asked and not possible):
         return impossible(examined, bus, asked=asked)
-    return (unsupported(examined.windows),) if not_to_be_changed(examined.windows) and examined.edits(bus) else ()
+    if not examined.edits(bus):
+        return ()
+    return (unsupported(examined.windows),) if not_to_be_changed(examined.windows) else no_room(examined.installation)
 
 
 def _made(

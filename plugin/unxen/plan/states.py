@@ -58,6 +58,15 @@ def _obstacle(footing: Footing | None) -> str:
     return next((word for word, found in checks if found), "")
 
 
+def no_room(installation: Installation) -> tuple[Reason, ...]:
+    """A hive that its logs made longer than its file needs an appliance, which an unclean volume must not meet."""
+    hive, record = installation.hive, installation.record
+    if hive is None or record is None or hive.size <= record.size:
+        return ()
+    unclean = (each for each in installation.troubles if each.kind in ACCEPTABLE)
+    return tuple(replace(each, details=(*each.details, ("obstacle", "growth"))) for each in unclean)
+
+
 def upgrade_in_flight(installation: Installation) -> tuple[Reason, ...]:
     """Setup is at work and has its directory beside this Windows: the hive that is edited may not be the one that starts."""
     setup = installation.system is not None and installation.system.setup_in_progress

@@ -87,7 +87,7 @@ def _facts_of(hive: bytes, before: HiveFacts | None, made: Recovered) -> HiveFac
 
 
 def _with(facts: HiveFacts, data: bytes, troubles: tuple[Reason, ...], subject: str) -> HiveFile:
-    return HiveFile(None, facts, data, troubles + _log_troubles(facts, subject))
+    return HiveFile(None, facts, data, _log_troubles(facts, subject) + troubles)
 
 
 def _log_troubles(facts: HiveFacts, subject: str) -> tuple[Reason, ...]:

@@ -30,7 +30,7 @@ MEANINGS: dict[int, str] = {
     17: "the disk is read-only",
     18: "other disks use this one as their backing file",
     20: "the registry hive is damaged",
-    21: "the registry hive is dirty, its newest changes are only in its logs",
+    21: "the registry hive is dirty, and its logs are missing or useless",
     22: "Windows is hibernated or was shut down by fast startup",
     23: "the NTFS volume is dirty or was not unmounted cleanly",
     24: "the volume or the image is encrypted",
