@@ -12,17 +12,18 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from generators.dirty_hives import dirty_hive, old_dirty_hive
 from generators.hives import windows_hive
 from generators.kernels import kernel
 from generators.volumes import restart_page
 from registry.cell_hives import Key, make
-from registry.edits import dword, multi
+from registry.edits import dword, multi, set_value
 from registry.plans import repair_like
 from unit.hive_guest import guest, tables
 from unxen.errors import Refused
@@ -48,11 +49,14 @@ from unxen.probe.malformed import VOLUME_ERRORS, Malformed
 from unxen.probe.mft_record import decode_record
 from unxen.probe.partitions import read_partitions
 from unxen.probe.volume_state import judge_journal
-from unxen.registry.audit import audit
+from unxen.registry.audit import audit, full_audit, sound_audit
 from unxen.registry.base_block import next_sequence, read_base_block
-from unxen.registry.diff import compare, expected_changes
+from unxen.registry.changes import expected_changes
+from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
+from unxen.registry.proof import prove
 from unxen.registry.reg_file import write_reg
+from unxen.registry.replay import replay
 from unxen.report.json import dumps
 from unxen.report.layout import Context, Style
 from unxen.report.text import render
@@ -258,6 +262,33 @@ def _real_hive() -> bytes:
     return windows_hive("10", families=["xcpng"])
 
 
+def _audit_twice(data: bytes) -> None:
+    """The quick audit says nothing, or what the whole one says."""
+    with suppress(Refused):
+        quick = sound_audit(data)
+        assert quick is None or quick.flaws == full_audit(data)
+
+
+def _prove(data: bytes) -> None:
+    """What came out of a box as the edited hive is found out by the quick proof exactly as by two whole walks."""
+    before = _small_hive()
+    try:
+        expected = compare(before, data), full_audit(data)
+    except Refused:
+        expected = None
+    try:
+        proof = prove(before, data)
+    except Refused:
+        assert expected is None
+        return
+    assert (proof.changes, proof.flaws) == expected
+
+
+@cache
+def _edited() -> bytes:
+    return edit_hive(_small_hive(), _edits_for(_small_hive()))
+
+
 def _judge_hive(data: bytes) -> None:
     """What is read from a hive is judged and told without an error, whatever it is."""
     try:
@@ -331,6 +362,44 @@ def _strange_edit(rng: random.Random) -> Edit:
     return Edit(action, ControlSetNumber(1), KeyPath(text()), name, None, after, None, "rule", text(), text(), True)
 
 
+@cache
+def _dirty_hives() -> tuple[bytes, ...]:
+    """A hive and its logs, of the newer and the older kind, as one text."""
+    states = [_small_hive()]
+    for number in range(3):
+        edit = set_value(states[-1], "ControlSet001\\Services\\a", "Start", dword(number))
+        states.append(edit_hive(states[-1], (edit,)))
+    return tuple(_packed(each.primary, each.logs) for each in (dirty_hive(states), old_dirty_hive(states[0], states[1])))
+
+
+def _packed(hive: bytes, logs: Mapping[str, bytes]) -> bytes:
+    return json.dumps({name: data.hex() for name, data in {"": hive, **logs}.items()}).encode()
+
+
+def _bend_logs(data: bytes, rng: random.Random) -> bytes:
+    """One or two of the files, mostly logs; checksums of their base blocks are right again half the time."""
+    files = {name: bytes.fromhex(each) for name, each in json.loads(data).items()}
+    for _ in range(rng.choice((1, 1, 2))):
+        name = rng.choice(sorted(files))
+        bent = bend(files[name], rng, lambda rng, length: min(length - 1, rng.choice((0, 512, 1024, 4096)) + rng.randrange(1024)))
+        files[name] = _healed(bent) if rng.random() < 0.5 else bent
+    return _packed(files.pop(""), files)
+
+
+def _replay(data: bytes) -> None:
+    """Nothing is raised; a hive that comes out is clean, past every number, and read or refused like any other."""
+    files = {name: bytes.fromhex(each) for name, each in json.loads(data).items()}
+    made = replay(files.pop(""), files)
+    if made.hive is None:
+        return
+    block = read_base_block(made.hive)
+    assert not block.dirty
+    with suppress(Refused):
+        audit(made.hive)
+    with suppress(Refused):
+        _edit(made.hive)
+
+
 def _look(data: bytes) -> None:
     """What was read of a bent disk is judged and told."""
     with suppress(Refused):
@@ -401,9 +470,12 @@ TARGETS: dict[str, Target] = {
     "journal": Target(lambda: (restart_page(clean=True) * 2, restart_page(clean=False) + bytes(4096)), _read_log),
     "kernel": Target(lambda: (kernel((10, 0, 19041)), kernel((5, 1, 2600), "x86")), _read_kernel),
     "base-block": Target(lambda: (_small_hive()[:8192],), _read_base),
+    "quick-audit": Target(lambda: (_small_hive(),), _audit_twice, _bend_hive),
+    "proof": Target(lambda: (_edited(), _small_hive()), _prove, _bend_hive),
     "edit": Target(lambda: (_small_hive(),), _edit, _bend_hive),
     "edit-real": Target(lambda: (_real_hive(),), _edit, _bend_hive),
     "judge": Target(lambda: (_real_hive(), windows_hive("xp", families=["gplpv"])), _judge_hive, _bend_hive),
+    "replay": Target(_dirty_hives, _replay, _bend_logs),
     "reg-file": Target(_small(b"seed"), _strange_edits, lambda _data, rng: rng.randbytes(8)),
     "frame": Target(_frames, _receive),
     "answer": Target(_answers, _believe, bend_document),

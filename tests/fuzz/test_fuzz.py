@@ -11,7 +11,19 @@ from fuzz.targets import TARGETS
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*/*.input"))
 # A hive, a disk and what is said of it take tens of milliseconds; the others less than one.
-SLOW = {"edit": 60, "edit-real": 6, "judge": 8, "answer": 25, "look": 10, "program": 3, "header-vhdx": 60, "partitions": 60}
+SLOW = {
+    "proof": 60,
+    "quick-audit": 100,
+    "replay": 40,
+    "edit": 60,
+    "edit-real": 6,
+    "judge": 8,
+    "answer": 25,
+    "look": 10,
+    "program": 3,
+    "header-vhdx": 60,
+    "partitions": 60,
+}
 
 
 @pytest.mark.parametrize("target", TARGETS)

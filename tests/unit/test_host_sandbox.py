@@ -40,6 +40,15 @@ BROKEN = {
     "refuses without a reason": "say({'refused': []})",
     "refuses for a reason that does not exist": "say({'refused': [{'kind': 'because', 'subject': '', 'details': []}]})",
     "promises 10 GB": "sock.sendall(struct.pack('>IIQ', 2, 1, 10 << 30)); time.sleep(60)",
+    "promises 4 GB of JSON": "sock.sendall(struct.pack('>II', 0xFFFFFFFF, 0)); time.sleep(60)",
+    "sends 10 GB of JSON": """
+sock.sendall(struct.pack('>II', 0xFFFFFFFF, 0))
+for _ in range(10 << 10): sock.sendall(b'[' * (1 << 20))
+""",
+    "nests": "text = b'[' * 1_000_000 + b']' * 1_000_000; sock.sendall(struct.pack('>II', len(text), 0) + text)",
+    "promises more than it sends": "sock.sendall(struct.pack('>IIQ', 2, 1, 100) + b'{}' + b'x' * 99)",
+    "promises more blobs than there may be": "sock.sendall(struct.pack('>II', 2, 10_000) + b'{}')",
+    "answers in another encoding": "text = b'\\xff\\xfe{'; sock.sendall(struct.pack('>II', len(text), 0) + text)",
     "answers half": "sock.sendall(struct.pack('>II', 100, 0) + b'{')",
     "takes all memory": "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28,) * 2); x = bytearray(1 << 30)",
 }
