@@ -45,6 +45,17 @@ class Partition:
     content: Content
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What the keys did: the partitions that one of them opened, and what cryptsetup said of each other one."""
+
+    opened: tuple[Partition, ...] = ()
+    locked: tuple[tuple[str, str], ...] = ()
+
+
+NOTHING_OPENED = Opening()
+
+
 class JournalState(Enum):
     """State of NTFS' $LogFile (facts: restart pages, version, client list)."""
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from unxen.host.sandbox import Box, Limits
 from unxen.host.storage_daemon import BASE
 from unxen.model.progress import Listener
-from unxen.model.volume_facts import Partition
+from unxen.model.volume_facts import NOTHING_OPENED, Opening, Partition
 from unxen.probe.look import Look, look
 from unxen.probe.wanted import Wanted
-from unxen.repair.delivery.unlocked import LockedDisk, Unlocked, locked_partitions, opened_of, unlocked
+from unxen.repair.delivery.unlocked import LockedDisk, Unlocked, locked_partitions, unlocked
 from unxen.repair.holding import HeldDisk
 from unxen.repair.undo_data import exported
 
@@ -25,10 +25,10 @@ PATIENT = Limits(answer_seconds=900.0)
 
 @dataclass(frozen=True)
 class FirstLook:
-    """What was seen, and the encrypted partitions that had to be opened for it."""
+    """What was seen, and what keys did for it."""
 
     look: Look
-    opened: tuple[Partition, ...] = ()
+    opening: Opening = NOTHING_OPENED
 
 
 def look_first(held: Sequence[HeldDisk], wanted: Wanted, box: Box, keys: Sequence[str], listener: Listener) -> FirstLook:
@@ -38,7 +38,7 @@ def look_first(held: Sequence[HeldDisk], wanted: Wanted, box: Box, keys: Sequenc
     if not keys or not locked:
         return FirstLook(seen)
     with opened_view(held, locked, keys, listener) as view:
-        return FirstLook(look_behind(held, wanted, view), opened_of(locked, view))
+        return FirstLook(look_behind(held, wanted, view), view.opening(locked))
 
 
 def look_behind(held: Sequence[HeldDisk], wanted: Wanted, view: Unlocked) -> Look:

@@ -222,7 +222,7 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ),
     ReasonKind.ENCRYPTED: ReasonText(
         "the partition {subject} is encrypted[ ({found})], so what is on it is not known",
-        "[{key}. ]Encrypted volumes cannot be read without their key, also while protection is suspended.",
+        "[{key}. ][{cause} ]Encrypted volumes cannot be read without their key, also while protection is suspended.",
         "Give its recovery key or password with --key FILE. Or decrypt it in Windows (manage-bde -off C:), wait until it is done,"
         " shut down completely, and copy the disk again.",
     ),

@@ -23,7 +23,7 @@ from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step, nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
-from unxen.model.volume_facts import Partition
+from unxen.model.volume_facts import NOTHING_OPENED, Opening
 from unxen.plan.judge import judge
 from unxen.platforms.base import Platform
 from unxen.probe.images import allowed_directories, check_images
@@ -66,17 +66,17 @@ def inspect(
             accept_stale_hive=settings.accept_stale_hive,
         )
     asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
-    outcome = with_keys_told(_outcome(verb, guest, settings, seen, judgement, watch), seen.opened, keys)
+    outcome = with_keys_told(_outcome(verb, guest, settings, seen, judgement, watch), seen.opening, keys)
     return _with_definition(outcome, guest, platform, seen, asked)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The checked images, what lies on them, and the encrypted partitions that had to be opened for it."""
+    """The checked images, what lies on them, and what keys did for it."""
 
     chains: tuple[ImageChain, ...]
     facts: GuestFacts
-    opened: tuple[Partition, ...] = ()
+    opening: Opening = NOTHING_OPENED
 
 
 def look_at(guest: Guest, settings: Settings, wanted: Wanted, keys: Sequence[str] = (), listener: Listener = nobody) -> Seen:
@@ -104,8 +104,8 @@ def _look(box: Box, chains: Sequence[ImageChain], wanted: Wanted, stale: bool, k
             # Only then: a look has to start quickly.
             from unxen.workflow.unlocking import look_behind
 
-            facts, opened = look_behind(chains, servers, facts, wanted, keys, listener)
-            return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale), opened)
+            facts, opening = look_behind(chains, servers, facts, wanted, keys, listener)
+            return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale), opening)
     return Seen(tuple(chains), GuestFacts(facts.disks, facts.installations, stale))
 
 

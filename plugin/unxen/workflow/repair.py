@@ -90,7 +90,7 @@ class _Repair:
         with self.watch.step(Step.DECIDE):
             judgement = self._decide(first, bus)
             switch = self._planned_switch(judgement, first, bus)
-        outcome = with_keys_told(self._outcome(first, judgement, switch), seen.opened, self.order.keys)
+        outcome = with_keys_told(self._outcome(first, judgement, switch), seen.opening, self.order.keys)
         if judgement.verdict is not Verdict.REPAIRABLE and not switch.changes:
             return outcome
         if judgement.verdict is not Verdict.REPAIRABLE and self.order.dry_run:
@@ -116,7 +116,7 @@ class _Repair:
             self._decide,
             self.watch.step,
             self.listener,
-            seen.opened,
+            seen.opening.opened,
             self.order.keys,
         )
         row = row_of(self.guest, judgement.bus, switch)

@@ -12,10 +12,10 @@ from unxen.host.sandbox import Box
 from unxen.model.disk import ImageChain
 from unxen.model.facts import GuestFacts
 from unxen.model.progress import Listener
-from unxen.model.volume_facts import Partition
+from unxen.model.volume_facts import NOTHING_OPENED, Opening, Partition
 from unxen.probe.look import look
 from unxen.probe.wanted import Wanted
-from unxen.repair.delivery.unlocked import LockedDisk, locked_partitions, opened_of, unlocked
+from unxen.repair.delivery.unlocked import LockedDisk, locked_partitions, unlocked
 from unxen.repair.looking import PATIENT
 
 
@@ -26,11 +26,11 @@ def look_behind(
     wanted: Wanted,
     keys: Sequence[str],
     listener: Listener,
-) -> tuple[GuestFacts, tuple[Partition, ...]]:
-    """The facts with what is behind the volumes that a key opens, and which these are; the same facts where nothing is locked."""
+) -> tuple[GuestFacts, Opening]:
+    """The facts with what is behind the volumes that a key opens, and what became of each; as they are where nothing is locked."""
     locked = locked_partitions(facts)
     if not locked:
-        return facts, ()
+        return facts, NOTHING_OPENED
     disks = [_locked(chain, server, locked) for chain, server in zip(chains, servers, strict=True)]
     with ExitStack() as stack:
         view = stack.enter_context(unlocked([each for each in disks if each.partitions], keys, listener))
@@ -41,7 +41,7 @@ def look_behind(
             for chain, server, door in zip(chains, servers, doors, strict=True)
         ]
         rows = [(chain.disk, chain.virtual_size, each) for chain, each in zip(chains, sockets, strict=True)]
-        return look(box, rows, wanted).facts, opened_of(locked, view)
+        return look(box, rows, wanted).facts, view.opening(locked)
 
 
 def _locked(chain: ImageChain, server: NbdServer, partitions: Sequence[Partition]) -> LockedDisk:

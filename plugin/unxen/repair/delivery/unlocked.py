@@ -21,12 +21,12 @@ from unxen.model.facts import GuestFacts
 from unxen.model.ids import DiskNumber
 from unxen.model.progress import Listener, nobody
 from unxen.model.reason import ReasonKind
-from unxen.model.volume_facts import Content, Partition
+from unxen.model.volume_facts import Content, Opening, Partition
 from unxen.repair.delivery.appliance_program import ApplianceProgram, appliance_program, socket_link, with_or_without_kvm
 
 CHILD = Path(__file__).with_name("unlocked_child.py")
-# A key is stretched by a million rounds of SHA-256, which an emulated processor takes half a minute for.
-OPEN_SECONDS, FORGET_SECONDS, END_SECONDS = 300.0, 60.0, 120.0
+# A key is stretched by a million rounds of SHA-256, which an emulated processor takes half a minute for; a file holds several keys.
+OPEN_SECONDS, FORGET_SECONDS, END_SECONDS = 900.0, 60.0, 120.0
 FORGET = b"f"
 
 
@@ -53,6 +53,11 @@ class Unlocked:
     def __init__(self, program: ApplianceProgram, control: socket.socket, doors: Mapping[DiskNumber, tuple[Path, str]]) -> None:
         self._program, self._control, self._doors = program, control, doors
         self.opened: tuple[str, ...] = ()
+        self.locked: tuple[tuple[str, str], ...] = ()
+
+    def opening(self, partitions: Sequence[Partition]) -> Opening:
+        """What became of these partitions."""
+        return Opening(tuple(each for each in partitions if f"{each.disk}:{each.number}" in self.opened), self.locked)
 
     def has(self, number: DiskNumber) -> bool:
         """Whether this disk is served here."""
@@ -85,12 +90,10 @@ class Unlocked:
 
     def open_all(self, count: int) -> None:
         """Hears which volumes the keys opened."""
-        opened: list[str] = []
-        for _ in range(count):
-            answer = self._program.next(OPEN_SECONDS * 2, "opened", "locked")
-            opened += [str(answer["opened"])] if "opened" in answer else []
+        answers = [self._program.next(OPEN_SECONDS, "opened", "locked") for _ in range(count)]
         self._program.next(OPEN_SECONDS, "serving")
-        self.opened = tuple(opened)
+        self.opened = tuple(str(each["opened"]) for each in answers if "opened" in each)
+        self.locked = tuple((str(each["locked"]), str(each.get("cause", ""))) for each in answers if "locked" in each)
 
     def end(self) -> None:
         """The appliance is shut down and everything is on the disks."""
@@ -140,8 +143,3 @@ def _drive(disk: LockedDisk, listener: socket.socket, scratch: Path) -> dict[str
     link = socket_link(disk.socket, scratch, disk.number)
     asked = {"size": disk.size, "partitions": partitions, "listener": listener.fileno(), "writable": disk.writable}
     return {"socket": link, "export": "", "readonly": not disk.writable, **asked}
-
-
-def opened_of(partitions: Sequence[Partition], view: Unlocked) -> tuple[Partition, ...]:
-    """Those that a key opened."""
-    return tuple(each for each in partitions if f"{each.disk}:{each.number}" in view.opened)
