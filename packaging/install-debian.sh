@@ -55,6 +55,8 @@ newer() { [ -e "$1" ] && [ -n "$(find "$1" -newer "$2")" ]; }
 if ! newer .venv/bin/unxen setup.cfg; then
   .venv/bin/pip -q --disable-pip-version-check install --no-build-isolation --no-deps -e .
 fi
+# The boxes' account cannot write what Python makes of our sources, and would make it anew at every start.
+.venv/bin/python -m compileall -q plugin
 if [ "${1:-run}" = test ] && ! newer .venv/.tests tests/requirements.txt; then
   .venv/bin/pip -q --disable-pip-version-check install -r tests/requirements.txt
   touch .venv/.tests

@@ -7,7 +7,7 @@ written, are in use, or were left half repaired; nothing of a disk has changed t
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +46,8 @@ class HeldDisk:
 
 
 @contextmanager
-def hold(guest: Guest, settings: Settings, listener: Listener) -> Iterator[tuple[HeldDisk, ...]]:
-    """All disks of a guest, locked and open read-only until the block ends."""
+def hold(guest: Guest, settings: Settings, listener: Listener, box: Box | None = None) -> Iterator[tuple[HeldDisk, ...]]:
+    """All disks of a guest, locked and open read-only until the block ends; headers are read in the guest's box, if it has one."""
     paths = [disk.path for disk in guest.disks]
     for path in paths:
         _check_there(path)
@@ -56,8 +56,8 @@ def hold(guest: Guest, settings: Settings, listener: Listener) -> Iterator[tuple
         remark = Remark("waiting", (("seconds", f"{settings.wait_seconds:g}"),))
         stack.enter_context(own_locks(locks, paths, wait=settings.wait_seconds, waiting=lambda: listener(remark)))
         _clear_leftovers(settings.state_dir, paths)
-        with Box.open() as box:
-            chains = check_images(guest.disks, box, allowed_directories(guest, settings))
+        with nullcontext(box) if box else Box.open() as reader:
+            chains = check_images(guest.disks, reader, allowed_directories(guest, settings))
         yield tuple(_held(stack, chain, settings.state_dir) for chain in chains)
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from unxen.errors import Refused
+from unxen.host import eyes
 from unxen.host.locks import in_use
 from unxen.host.nbd import serve_read_only
 from unxen.host.sandbox import Box
@@ -81,7 +82,7 @@ class Seen:
 
 def look_at(guest: Guest, settings: Settings, wanted: Wanted, keys: Sequence[str] = (), listener: Listener = nobody) -> Seen:
     """The facts of all disks together."""
-    with Box.open() as box:
+    with eyes.take() as box:
         chains = check_images(guest.disks, box, allowed_directories(guest, settings))
         stale = any(in_use(chain.disk.path) for chain in chains)
         try:
@@ -90,7 +91,7 @@ def look_at(guest: Guest, settings: Settings, wanted: Wanted, keys: Sequence[str
             if stale or error.first.kind is not ReasonKind.IN_USE:
                 raise
     # Between our question and QEMU's opening somebody took the disk.
-    with Box.open() as box:
+    with eyes.take() as box:
         return _look(box, chains, wanted, stale=True, keys=keys, listener=listener)
 
 

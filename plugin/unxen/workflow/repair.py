@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from unxen.errors import Refused
+from unxen.host import eyes
 from unxen.host.sandbox import Box
 from unxen.journal.records import EntryKind
 from unxen.journal.store import Journal, open_journal
@@ -56,12 +57,12 @@ def repair(guest: Guest, platform: Platform, settings: Settings, knowledge: Know
     """Makes the guest start on the chosen bus; with `dry_run` everything but the commit and the switch."""
     watch = Stopwatch(listener)
     with ExitStack() as stack:
-        eyes = stack.enter_context(Box.open(ahead="look"))
+        box = stack.enter_context(eyes.take())
         with watch.step(Step.LOCK):
             still_stopped = stack.enter_context(platform.locked(guest))
-            held = stack.enter_context(hold(guest, settings, listener))
+            held = stack.enter_context(hold(guest, settings, listener, box))
             still_stopped()
-        outcome = _Repair(guest, platform, settings, knowledge, order, listener, watch, held, stack).run(eyes)
+        outcome = _Repair(guest, platform, settings, knowledge, order, listener, watch, held, stack).run(box)
         outcome = replace(outcome, timings=watch.timings)
         if not order.dry_run:
             leave_note(platform, guest, outcome, settings)
@@ -82,9 +83,9 @@ class _Repair:
     held: tuple[HeldDisk, ...]
     stack: ExitStack
 
-    def run(self, eyes: Box) -> Outcome:
-        with self.watch.step(Step.LOOK), eyes:
-            seen = look_first(self.held, wanted_from(self.knowledge), eyes, self.order.keys, self.listener)
+    def run(self, box: Box) -> Outcome:
+        with self.watch.step(Step.LOOK), box:
+            seen = look_first(self.held, wanted_from(self.knowledge), box, self.order.keys, self.listener)
             first = seen.look
         bus = self.order.bus or waiting_bus(self.guest, self.platform, self.settings)
         with self.watch.step(Step.DECIDE):
