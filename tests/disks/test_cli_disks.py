@@ -12,6 +12,8 @@ import pytest
 from generators.disks import MIB, WindowsTree, make_disk
 from generators.hives import driver_files, windows_hive
 from unxen.cli.main import main
+from unxen.model.progress import Part
+from unxen.report.step_messages import PART_TITLES
 
 pytestmark = pytest.mark.disk
 SCHEMA = json.loads(files("unxen.report").joinpath("outcome.schema.json").read_text())
@@ -65,6 +67,20 @@ def test_disk_with_xen_drivers_would_stop(disks, capfd) -> None:
     assert all(each["first_broken"] for each in judged)
     assert any(edit["required"] for edit in document["plan"]["edits"])
     assert [each["step"] for each in document["timings"]] == ["look", "decide"]
+
+
+def test_times_are_told_when_asked_for(disks, capfd) -> None:
+    assert main(["inspect", str(disks["xen"]), "--json", "--timings"]) == 3
+    out, told = capfd.readouterr()
+    (document,) = documents(out)
+    spent = {each["part"]: each for each in document["spent"]}
+    assert {"tables", "boxes", "headers", "server", "box-start", "box-look", "box-reads", "box-registry"} <= spent.keys()
+    hive = document["installations"][0]["hive"]["size"]
+    assert hive < spent["box-reads"]["bytes"] < hive + 4 * MIB
+    for title in ("look into the disks", "judge the boot path", *(PART_TITLES[Part(each)] for each in spent)):
+        assert f"  {title} " in told, title
+    main(["inspect", str(disks["xen"]), "--quiet"])
+    assert capfd.readouterr().err == ""
 
 
 def test_text_and_document_agree(disks, capfd) -> None:

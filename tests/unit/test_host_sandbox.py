@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from unxen.errors import Refused
-from unxen.host import sandbox
+from unxen.host import ledger, sandbox
 from unxen.host.sandbox import Box, BoxMode, Limits
 from unxen.model.disk import Disk
 from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.progress import Part, Spent
 from unxen.model.reason import ReasonKind
 from unxen.probe.images import check_images
 
@@ -39,6 +40,8 @@ BROKEN = {
     "answers and refuses": "say({'answer': 1, 'refused': []})",
     "refuses without a reason": "say({'refused': []})",
     "refuses for a reason that does not exist": "say({'refused': [{'kind': 'because', 'subject': '', 'details': []}]})",
+    "tells a time that is none": "say({'answer': 1, 'spent': [{'part': 'box-look', 'seconds': '1', 'times': 1, 'amount': 0}]})",
+    "tells the time of nothing": "say({'answer': 1, 'spent': [{'part': 'lunch', 'seconds': 1, 'times': 1, 'amount': 0}]})",
     "promises 10 GB": "sock.sendall(struct.pack('>IIQ', 2, 1, 10 << 30)); time.sleep(60)",
     "promises 4 GB of JSON": "sock.sendall(struct.pack('>II', 0xFFFFFFFF, 0)); time.sleep(60)",
     "sends 10 GB of JSON": """
@@ -214,3 +217,15 @@ def test_a_reason_from_inside_arrives_as_a_refusal(program) -> None:
     with Box.open(MARKED, "child.py") as box, pytest.raises(Refused) as caught:
         box.ask("look", {})
     assert (caught.value.first.kind, caught.value.first.detail("problem")) == (ReasonKind.HIVE_DAMAGED, "short")
+
+
+TIMES = [("box-look", 0.5), ("box-reads", -1.0), ("box-edit", float("nan")), ("box-audit", 1e9), ("start", 1.0)]
+
+
+def test_only_sane_times_of_its_own_are_heard_from_a_box(program) -> None:
+    rows = [{"part": part, "seconds": seconds, "times": 1, "amount": 7} for part, seconds in TIMES]
+    program(f"nan = float('nan'); say({{'answer': 1, 'spent': {rows!r}}})")
+    ledger.take()
+    with Box.open(MARKED, sandbox.CHILD) as box:
+        assert box.ask("look", {}).payload == 1
+    assert [each for each in ledger.take() if each.part is not Part.BOXES] == [Spent(Part.BOX_LOOK, 0.5, 1, 7)]

@@ -12,7 +12,7 @@ from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.hive_facts import LogEnd, LogUse
 from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState, Note, NoteKind, Verdict, XenPart
-from unxen.model.progress import Remark, Step
+from unxen.model.progress import Part, Remark, Step
 from unxen.model.reason import ReasonKind, reason
 from unxen.model.start import StartRisk
 from unxen.report import finding_messages, note_messages, start_messages, step_messages
@@ -31,6 +31,7 @@ TABLES: list[tuple[type[Enum], Mapping]] = [
     (LogUse, note_messages.LOG_USES),
     (LogEnd, note_messages.LOG_ENDS),
     (Step, step_messages.STEP_TITLES),
+    (Part, step_messages.PART_TITLES),
     (Action, step_messages.ACTION_WORDS),
     (ChangeKind, step_messages.CHANGE_WORDS),
     (Verdict, step_messages.VERDICT_WORDS),

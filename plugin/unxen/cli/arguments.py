@@ -116,6 +116,7 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document per guest, on failure too")
     parser.add_argument("--quiet", action="store_true", help="the verdict only")
     parser.add_argument("--verbose", action="store_true", help="tell the steps even when nobody looks at a terminal")
+    parser.add_argument("--timings", action="store_true", help="tell on standard error where the time went")
     parser.add_argument("--debug", action="store_true", help="tell every program that is started, and where an error came from")
     parser.add_argument("--log-json", action="store_true", help="tell the steps as JSON, a line each, on standard error")
 

@@ -27,6 +27,7 @@ class Call:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+    timings: bool = False
     log_json: bool = False
     form: str = "text"
     hive_root: str = ""

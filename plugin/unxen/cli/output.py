@@ -29,6 +29,10 @@ def show(result: Result, call: Call) -> int:
     else:
         _show_text(result, call)
     sys.stdout.flush()
+    if call.timings:
+        from unxen.report.text_timings import timings_text
+
+        sys.stderr.write(timings_text(result.outcome))
     return exit_code(result.outcome)
 
 

@@ -23,7 +23,10 @@ def entry() -> None:
         eyes.start()
     try:
         from unxen.cli.main import entry as main
+        from unxen.host import ledger
+        from unxen.model.progress import Part
 
+        ledger.add(Part.START, ledger.seconds_since_start())
         main()
     finally:
         eyes.close()

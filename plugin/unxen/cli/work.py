@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 
 from unxen.cli.call import GuestCall
 from unxen.errors import Refused
+from unxen.host import ledger
 from unxen.host.config import knowledge_rows, load_settings
+from unxen.host.ledger import spending
 from unxen.knowledge.tables import Knowledge
 from unxen.model.guest import Guest
 from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
-from unxen.model.progress import Listener
+from unxen.model.progress import Listener, Part
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
 from unxen.platforms.base import Platform
@@ -69,6 +71,7 @@ _VERDICTS = {
 def work(asked: GuestCall, listener: Listener) -> Result:
     """One guest, from names to the outcome; what was done or refused is remembered."""
     result = _told(asked, listener)
+    result = replace(result, outcome=replace(result.outcome, spent=ledger.take()))
     if asked.call.verb in REMEMBERED and result.outcome.verdict is not Verdict.NO_WINDOWS:
         _remember(asked, result.outcome)
     return result
@@ -113,8 +116,10 @@ def _work(asked: GuestCall, listener: Listener) -> Result:
     settings = _settings(asked)
     platform = platform_for(asked.targets, settings)
     guest = platform.describe(asked.targets, asked.formats)
-    knowledge = _knowledge(settings)
-    module = importlib.import_module(f"unxen.cli.{_MODULES[asked.call.verb]}")
+    with spending(Part.TABLES):
+        knowledge = _knowledge(settings)
+    with spending(Part.VERB):
+        module = importlib.import_module(f"unxen.cli.{_MODULES[asked.call.verb]}")
     run: Verb = module.run
     try:
         outcome, product = run(Job(asked, guest, platform, settings, knowledge, listener))

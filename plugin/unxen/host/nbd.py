@@ -19,9 +19,11 @@ from pathlib import Path
 from unxen.errors import Refused, refused
 from unxen.host.block_node import block_node
 from unxen.host.detached import detached, detached_device
+from unxen.host.ledger import spending
 from unxen.host.process import Account, Process, await_end, find, stop
 from unxen.host.sandbox import DEVICES, BoxMode, box_mode, most_threads, not_made, service_account, start_boxed
 from unxen.model.disk import ImageChain, ImageLayer
+from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
 
 LISTEN_FD = 3
@@ -64,6 +66,7 @@ class NbdServer:
         """Where it listens, for programs that we start."""
         return Path(self._address.replace("/self/", f"/{os.getpid()}/"))
 
+    @spending(Part.SERVER)
     def connect(self) -> socket.socket:
         """A connected socket on which the server has begun to speak."""
         client = socket.socket(socket.AF_UNIX)
@@ -164,6 +167,7 @@ def _start(node: str, listener: int, line: int, images: Sequence[int], bound: Se
     return start_boxed(command, account=account, options=options, pass_fds=passed, writes=True)
 
 
+@spending(Part.SERVER)
 def _let_go(line: socket.socket, process: Process) -> None:
     """Lets the box go on once it lives; from here on it dies with unxen."""
     try:

@@ -21,12 +21,14 @@ from types import TracebackType
 from typing import Any
 
 from unxen.errors import Refused, refused
-from unxen.host import box_protocol
+from unxen.host import box_protocol, ledger
 from unxen.host.box_protocol import FrameError, Response
 from unxen.host.detached import detached
 from unxen.host.forbidden_calls import filter_program
+from unxen.host.ledger import spending
 from unxen.host.process import Account, Process, run, start, stop
 from unxen.model.codec import CodecError, decode
+from unxen.model.progress import Part, Spent
 from unxen.model.reason import Reason, ReasonKind
 
 SERVICE_USER = "unxen-probe"
@@ -262,7 +264,8 @@ class Box:
         if self._ready:
             return
         try:
-            frame = box_protocol.receive(self._socket, deadline)
+            with spending(Part.BOXES):
+                frame = box_protocol.receive(self._socket, deadline)
         except FrameError:
             frame = None
         if frame is None or frame.document != box_protocol.READY:
@@ -270,7 +273,8 @@ class Box:
         self._ready = True
 
     def _answer(self, operation: str, document: Any, blobs: tuple[bytes, ...]) -> Response:
-        if type(document) is dict and document.keys() == {"answer"}:
+        if type(document) is dict and "answer" in document and document.keys() <= {"answer", "spent"}:
+            self._note(operation, document.get("spent", []))
             return Response(document["answer"], blobs)
         try:
             reasons = decode(tuple[Reason, ...], document["refused"]) if type(document) is dict else ()
@@ -279,6 +283,16 @@ class Box:
         if not reasons:
             raise self._broken(operation, "babbled")
         raise Refused(*reasons)
+
+    def _note(self, operation: str, document: Any) -> None:
+        """What the box says of its time goes into the ledger, and nowhere else."""
+        try:
+            rows = decode(tuple[Spent, ...], document)
+        except CodecError as error:
+            raise self._broken(operation, "babbled") from error
+        for each in rows[: len(Part)]:
+            if each.part.value.startswith(ledger.OF_BOXES) and 0 <= each.seconds < ledger.LONGEST:
+                ledger.add(each.part, each.seconds, each.amount, each.times)
 
     def _broken(self, operation: str, problem: str) -> Refused:
         """The refusal for a box that broke its rules; the box is gone afterwards."""

@@ -17,12 +17,14 @@ from typing import Any
 
 from unxen.errors import Refused, refused
 from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
+from unxen.host.ledger import spending
 from unxen.host.nbd import CAUSES, MOST_THREADS, image_owner, open_layer, read_only_layer
 from unxen.host.nbd_client import NbdClient, nbd_client
 from unxen.host.process import Account, Process, StillRuns, find, run, stop
 from unxen.host.qmp import Qmp, QmpError
 from unxen.host.sandbox import DEVICES, Place, lent, most_threads, not_made, start_boxed
 from unxen.model.disk import ImageChain
+from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
 
 BASE = "base"
@@ -300,6 +302,7 @@ def _start(owner: Account, qmp: int, listener: int, files: _Files) -> Process:
     return start_boxed(command, account=owner, options=(*DEVICES, *files.work.options), pass_fds=passed, writes=True)
 
 
+@spending(Part.DAEMON)
 def _negotiated(chain: ImageChain, process: Process, sock: socket.socket) -> Qmp:
     """The conversation with the daemon, once its box lives; from then on it dies with us."""
     sock.settimeout(START_SECONDS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from unxen.model.definition import DefinitionChange
 from unxen.model.facts import GuestFacts
 from unxen.model.judgement import Judgement, Note, Verdict
+from unxen.model.progress import Spent
 from unxen.model.reason import Reason
 
 
@@ -35,6 +36,7 @@ class Outcome:
     entry: int | None = None
     delivery: str = ""
     timings: tuple[tuple[str, float], ...] = ()
+    spent: tuple[Spent, ...] = ()
     definition: tuple[DefinitionChange, ...] = ()
     switched: bool = False
     after: Judgement | None = None

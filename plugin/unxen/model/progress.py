@@ -26,6 +26,39 @@ class Step(Enum):
     COPY = "copy"
 
 
+class Part(Enum):
+    """What takes time below the steps; several may run beside each other. Boxes tell those that begin with `box`."""
+
+    START = "start"
+    TABLES = "tables"
+    VERB = "verb"
+    BOXES = "boxes"
+    HEADERS = "headers"
+    SERVER = "server"
+    DAEMON = "daemon"
+    BOX_START = "box-start"
+    BOX_READS = "box-reads"
+    BOX_REGISTRY = "box-registry"
+    BOX_LOOK = "box-look"
+    BOX_EDIT = "box-edit"
+    BOX_AUDIT = "box-audit"
+    BOX_PROOF = "box-proof"
+    SECOND_LOOK = "second-look"
+    PROOF = "proof"
+    CLUSTERS = "clusters"
+    APPLIANCE = "appliance"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """How long a part took in all, in how many goes, and how many bytes it moved, where it moves any."""
+
+    part: Part
+    seconds: float
+    times: int
+    amount: int
+
+
 @dataclass(frozen=True)
 class StepBegun:
     """A step starts now."""

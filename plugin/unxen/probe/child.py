@@ -11,6 +11,7 @@ import importlib
 import resource
 import socket
 import sys
+import time
 from typing import Any
 
 OPERATIONS = {
@@ -56,21 +57,26 @@ def _operation(name: str) -> Any:
 
 def _serve(sock: socket.socket, ahead: str) -> int:
     from unxen.errors import Refused
+    from unxen.host import ledger
     from unxen.host.box_protocol import MOST_FDS, READY, Request, receive, send
     from unxen.model.codec import encode
+    from unxen.model.progress import Part
 
+    timed = {"look": Part.BOX_LOOK, "edit": Part.BOX_EDIT, "audit": Part.BOX_AUDIT, "prove": Part.BOX_PROOF}
     send(sock, READY)
     if ahead:
         _operation(ahead)
+    ledger.add(Part.BOX_START, time.process_time())
     while (frame := receive(sock, most_fds=MOST_FDS)) is not None:
         operation = frame.document["operation"]
         request = Request(operation, frame.document["payload"], frame.blobs, frame.fds)
         try:
-            response = _operation(operation)(request)
+            with ledger.spending(timed.get(operation, Part.BOX_START)):
+                response = _operation(operation)(request)
         except Refused as error:
             send(sock, {"refused": encode(error.reasons)})
         else:
-            send(sock, {"answer": response.payload}, response.blobs)
+            send(sock, {"answer": response.payload, "spent": encode(ledger.take())}, response.blobs)
     return 0
 
 

@@ -7,12 +7,15 @@ there as a file's are. A bad sector is an OSError; a lost connection is Refused(
 
 import errno
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from unxen.errors import refused
+from unxen.host import ledger
+from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
 
 # Without blocks of 64 KiB a look-up costs 3.5 times as much (266 requests); blocks of 1 MiB read 8 MB more (measured).
@@ -72,7 +75,9 @@ class Device:
     def _fetch(self, offset: int, length: int) -> bytes:
         self.requests += 1
         self.bytes_read += length
+        begun = time.perf_counter()
         data = self._read(offset, length)
+        ledger.add(Part.BOX_READS, time.perf_counter() - begun, length)
         if len(data) != length:
             raise OSError(errno.EIO, "short read")
         return data

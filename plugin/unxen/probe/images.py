@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unxen.errors import Refused, refused
+from unxen.host.ledger import spending
 from unxen.host.sandbox import Box
 from unxen.model.codec import CodecError, decode
 from unxen.model.disk import Disk, ImageChain, ImageHeader, ImageLayer
 from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
+from unxen.model.progress import Part
 from unxen.model.reason import Reason, ReasonKind
 from unxen.model.settings import Settings
 
@@ -50,6 +52,7 @@ def allowed_directories(guest: Guest, settings: Settings) -> tuple[Path, ...]:
     return (*settings.backing_dirs, *(Path(each) for each in guest.backing_dirs))
 
 
+@spending(Part.HEADERS)
 def check_images(
     disks: Sequence[Disk], box: Box, backing_dirs: Sequence[Path], *, after_crash: bool = False
 ) -> tuple[ImageChain, ...]:

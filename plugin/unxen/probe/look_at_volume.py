@@ -8,8 +8,10 @@ facts with the reason in its place.
 from dataclasses import dataclass, replace
 
 from unxen.errors import Refused
+from unxen.host.ledger import spending
 from unxen.model.facts import Installation
 from unxen.model.ids import InstallationId, Missing
+from unxen.model.progress import Part
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.registry_facts import SystemFacts, WindowsFacts
 from unxen.model.volume_facts import HARMLESS_JOURNALS, BootFile, Footing, Hibernation, Partition, Volume
@@ -112,7 +114,8 @@ def _with_registry(
     if hive.data is None:
         return installation
     try:
-        windows, system = _read_registry(ntfs, found, hive.data, seen, wanted)
+        with spending(Part.BOX_REGISTRY):
+            windows, system = _read_registry(ntfs, found, hive.data, seen, wanted)
         return replace(installation, windows=windows, system=system)
     except Refused as refusal:
         troubles = tuple(replace(each, subject=installation.id) for each in refusal.reasons)

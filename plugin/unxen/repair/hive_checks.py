@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from unxen.host.ledger import spending
 from unxen.host.sandbox import Box
+from unxen.model.progress import Part
 from unxen.probe.registry_box import begin_audit, begin_proof
 from unxen.registry.flaws import Flaw, Proof
 from unxen.repair.verification import EditedHive
@@ -43,4 +45,9 @@ def hive_checks() -> Iterator[HiveChecks]:
 def _in_turn(asks: Sequence[Ask[T]]) -> Callable[[], list[T]]:
     """The first is worked on at once; others, if there are any, when the results are wanted: a box answers one after another."""
     begun = [ask() for ask in asks[:1]]
-    return lambda: [first() for first in begun] + [ask()() for ask in asks[1:]]
+
+    @spending(Part.PROOF)
+    def results() -> list[T]:
+        return [first() for first in begun] + [ask()() for ask in asks[1:]]
+
+    return results

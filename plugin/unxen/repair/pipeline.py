@@ -13,6 +13,7 @@ from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.host.files import free_bytes, private_directory
+from unxen.host.ledger import spending
 from unxen.host.nbd_client import Range
 from unxen.host.sandbox import Box
 from unxen.journal.records import DefinitionRow, EntryKind
@@ -23,7 +24,7 @@ from unxen.model.codec import encode
 from unxen.model.edit import InstallationPlan
 from unxen.model.ids import Bus, DiskNumber
 from unxen.model.judgement import Judgement
-from unxen.model.progress import Listener, Step
+from unxen.model.progress import Listener, Part, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery, Settings
 from unxen.model.volume_facts import Partition
@@ -137,7 +138,8 @@ class Pipeline:
                 way, second = self._deliver(done, disks, delivery)
                 transaction.delivered()
             with self.step(Step.VERIFY):
-                second = second or look_through(self.held, wanted_from(self.knowledge), eyes)
+                with spending(Part.SECOND_LOOK):
+                    second = second or look_through(self.held, wanted_from(self.knowledge), eyes)
                 after = self._verify(done, disks, way, second)
                 for each, flaws, proof in zip(edited, audits(), proofs(), strict=True):
                     verify_hive(each, second.hives.get(each.plan.installation), flaws, proof)
@@ -187,6 +189,7 @@ class Pipeline:
         return after
 
 
+@spending(Part.CLUSTERS)
 def _verify_nothing_else(held: HeldDisk, done: Sequence[Parcel], *, through_files: bool) -> None:
     """In place only the hive's clusters may differ; a file system that wrote them may have kept its books, too."""
     allowed = [place for each in done for place in (_books(each) if through_files else hive_ranges(each.record, each.volume))]

@@ -16,6 +16,7 @@ from unxen.model.facts import GuestFacts, Installation
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Chain, InstallationJudgement, Judgement, Link, Note, XenFinding
 from unxen.model.outcome import Outcome
+from unxen.model.progress import Spent
 from unxen.model.reason import Details, Reason
 from unxen.model.registry_facts import RegistryValue
 from unxen.model.volume_facts import DiskFacts
@@ -73,7 +74,12 @@ def document(outcome: Outcome) -> Document:
         "delivery": outcome.delivery or None,
         "undo": {"entry": outcome.entry} if outcome.entry is not None else None,
         "timings": [{"step": step, "seconds": round(seconds, 4)} for step, seconds in outcome.timings],
+        "spent": [_spent(each) for each in outcome.spent],
     }
+
+
+def _spent(each: Spent) -> dict[str, Any]:
+    return {"part": each.part.value, "seconds": round(each.seconds, 4), "times": each.times, "bytes": each.amount}
 
 
 def _bus(judgement: Judgement | None) -> str | None:

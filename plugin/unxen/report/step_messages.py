@@ -8,7 +8,7 @@ from unxen.model.change import ChangeKind
 from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.judgement import Verdict
-from unxen.model.progress import Step
+from unxen.model.progress import Part, Step
 
 STEP_TITLES: dict[Step, str] = {
     Step.LOCK: "lock the disks",
@@ -23,6 +23,27 @@ STEP_TITLES: dict[Step, str] = {
     Step.RECOVER: "finish what was interrupted",
     Step.SWITCH: "switch the bus",
     Step.COPY: "copy the disks",
+}
+
+PART_TITLES: dict[Part, str] = {
+    Part.START: "interpreter and command line",
+    Part.TABLES: "knowledge tables",
+    Part.VERB: "code of the verb",
+    Part.BOXES: "waiting for boxes to live",
+    Part.HEADERS: "image headers",
+    Part.SERVER: "qemu-nbd: start and greeting",
+    Part.DAEMON: "storage daemon: start",
+    Part.BOX_START: "boxes: loading code (processor)",
+    Part.BOX_READS: "boxes: reading the disks",
+    Part.BOX_REGISTRY: "boxes: the registry's facts",
+    Part.BOX_LOOK: "boxes: looks, reads included",
+    Part.BOX_EDIT: "boxes: editing",
+    Part.BOX_AUDIT: "boxes: audit of the hive as it was",
+    Part.BOX_PROOF: "boxes: audit and comparison of the edited",
+    Part.SECOND_LOOK: "second look",
+    Part.PROOF: "waiting for audit and comparison",
+    Part.CLUSTERS: "comparing clusters",
+    Part.APPLIANCE: "appliance",
 }
 
 ACTION_WORDS: dict[Action, str] = {

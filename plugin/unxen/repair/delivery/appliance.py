@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from unxen.host.ledger import spending
 from unxen.model.ids import GuestPath, PartitionNumber
-from unxen.model.progress import Listener, nobody
+from unxen.model.progress import Listener, Part, nobody
 from unxen.repair.delivery.appliance_program import appliance_program, memory_file, socket_link, with_or_without_kvm
 
 CHILD = Path(__file__).with_name("appliance_child.py")
@@ -35,6 +36,7 @@ class ApplianceJob:
     data: bytes
 
 
+@spending(Part.APPLIANCE)
 def deliver_by_appliance(jobs: Sequence[ApplianceJob], listener: Listener = nobody) -> str:
     """Writes every job's bytes with one appliance, flushed when this returns; gives its accelerator, `kvm` or `tcg`."""
     return with_or_without_kvm(lambda settings: _attempt(jobs, settings), listener)
