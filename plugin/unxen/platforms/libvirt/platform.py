@@ -47,6 +47,7 @@ SCHEME = "libvirt"
 CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 INACTIVE, SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE, libvirt.VIR_DOMAIN_XML_SECURE
 PERSISTENT = libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT
+CHANGED = "its definition was changed meanwhile"
 BRIDGES = Path("/sys/class/net")
 
 
@@ -105,7 +106,11 @@ class LibvirtPlatform:
 
     def plan_switch(self, guest: Guest, wish: Wish, /) -> Switch:
         """The whole definition, secrets included where we may see them: without them a new definition would drop them."""
-        return switched(self._definition(guest), wish, self._format_of)
+        text = self._definition(guest)
+        # The wish speaks of disks by their numbers, which are their order in the definition that was described.
+        if guest_disks(parse_domain(text), self._volume_path) != guest.disks:
+            raise _failed(guest, CHANGED)
+        return switched(text, wish, self._format_of)
 
     def switch(self, guest: Guest, switch: Switch, /) -> str:
         """Defines the domain anew; libvirt keeps the old definition when it refuses the new one."""
@@ -114,7 +119,7 @@ class LibvirtPlatform:
             raise _failed(guest, "the domain was started meanwhile")
         present = self._definition(guest)
         if canonical(present) != canonical(switch.before):
-            raise _failed(guest, "its definition was changed meanwhile")
+            raise _failed(guest, CHANGED)
         try:
             _define(domain.connect(), switch.after)
         except libvirt.libvirtError as error:

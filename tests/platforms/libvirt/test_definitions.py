@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Definitions before and after a switch, as files; libvirt takes each and starts what comes out, and each option has its case."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import libvirt
+import pytest
+from generators.libvirt_host import Host, disk, domain
+from unxen.errors import Refused
+from unxen.model.definition import Wish
+from unxen.model.ids import Bus, DiskNumber, Firmware, ImageFormat, MachineType
+from unxen.model.reason import ReasonKind
+from unxen.platforms.libvirt.disk_options import Elsewhere, option_rows
+from unxen.platforms.libvirt.domain_xml import canonical, hard_disks, parse_domain, text_of
+from unxen.platforms.libvirt.leftovers import leftovers, nic_for
+from unxen.platforms.libvirt.machine import board_of, bus_of, firmware_of, machine_of
+from unxen.platforms.libvirt.places import WORDS, move
+from unxen.platforms.libvirt.switch import switched
+
+CASES = Path(__file__).resolve().parents[2] / "cases" / "libvirt"
+NAMES = sorted(path.stem for path in CASES.glob("*.xml") if not path.stem.endswith(".after"))
+
+
+def raw_everywhere(_disk: object) -> ImageFormat:
+    return ImageFormat.RAW
+
+
+def wish(bus: Bus = Bus.SATA, **more: object) -> Wish:
+    every = {
+        "disks": (DiskNumber(1),),
+        "drivers": frozenset(),
+        "windows": (10, 0, 19045),
+        "netkvm": False,
+        "firmware": Firmware.UNKNOWN,
+    }
+    return Wish(bus=bus, **{**every, **more})  # type: ignore[arg-type]
+
+
+def wish_in(text: str) -> Wish:
+    """The wish that a case's third comment spells."""
+    line = next(line for line in text.splitlines() if line.startswith("<!-- wish:"))
+    words = dict(word.partition("=")[::2] for word in line.removeprefix("<!-- wish:").removesuffix("-->").split())
+    return wish(
+        Bus(words["bus"]),
+        disks=tuple(DiskNumber(int(each)) for each in words.get("disks", "1").split(",")),
+        drivers=frozenset(Bus(each) for each in words.get("drivers", words["bus"]).split(",")),
+        windows=tuple(map(int, words["windows"].split("."))),
+        netkvm="netkvm" in words,
+        firmware=Firmware(words.get("firmware", "unknown")),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_definition_after_the_switch_is_the_file(name, golden) -> None:
+    text = (CASES / f"{name}.xml").read_text()
+    done = switched(text, wish_in(text), raw_everywhere)
+    changes = "".join(f"<!-- {each.part.value} of {each.subject}: {each.before} > {each.after} -->\n" for each in done.changes)
+    golden(Path("cases/libvirt") / f"{name}.after.xml", f"{changes}{done.after if done.changes else ''}\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_switching_twice_changes_nothing_more(name) -> None:
+    text = (CASES / f"{name}.xml").read_text()
+    done = switched(text, wish_in(text), raw_everywhere)
+    assert switched(done.after, wish_in(text), raw_everywhere).changes == ()
+
+
+@pytest.mark.disk
+@pytest.mark.parametrize("name", NAMES)
+def test_libvirt_takes_both_and_starts_what_comes_out(name, host: Host, tmp_path) -> None:
+    text = (CASES / f"{name}.xml").read_text().replace("/images/", f"{tmp_path}/")
+    for number in range(1, 8):
+        image = tmp_path / f"{number}.qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "16M"], check=True)
+    connection = host.daemon.connect()
+    connection.defineXML(text)
+    kept = host.domain("case").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    done = switched(kept, wish_in(text), raw_everywhere)
+    connection.defineXMLFlags(done.after, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+    assert host.starts("case") == ""
+    now = host.domain("case").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+    assert switched(now, wish_in(text), raw_everywhere).changes == (), "libvirt has not put anything back"
+    for kept_text in ("geheim", "urn:other", "Do not touch", "KEEP-ME", "KEPT"):
+        assert (kept_text in now) is (kept_text in text)
+
+
+# What makes a disk on another bus have the option, and where it is moved to; one row of the table each.
+OPTIONS: dict[str, tuple[str, str, str, dict[str, str], Bus]] = {
+    "driver@iothread": ("vda", "virtio", "", {"iothread": "1"}, Bus.SATA),
+    "driver@queues": ("vda", "virtio", "", {"queues": "2"}, Bus.SATA),
+    "driver@ioeventfd": ("vda", "virtio", "", {"ioeventfd": "on"}, Bus.SATA),
+    "driver@event_idx": ("vda", "virtio", "", {"event_idx": "on"}, Bus.SATA),
+    "driver@iommu": ("vda", "virtio", "", {"iommu": "on"}, Bus.SATA),
+    "driver@ats": ("vda", "virtio", "", {"ats": "on"}, Bus.SATA),
+    "driver@packed": ("vda", "virtio", "", {"packed": "on"}, Bus.SATA),
+    "driver@page_per_vq": ("vda", "virtio", "", {"page_per_vq": "on"}, Bus.SATA),
+    "@model": ("vda", "virtio", "", {}, Bus.SATA),
+    "wwn": ("sda", "scsi", "<wwn>5000c50015ea71aa</wwn>", {}, Bus.SATA),
+    "vendor": ("sda", "scsi", "<vendor>XENSRC</vendor>", {}, Bus.SATA),
+    "product": ("sda", "scsi", "<product>PVDISK</product>", {}, Bus.SATA),
+    "acpi": ("vda", "virtio", "<acpi index='3'/>", {}, Bus.SATA),
+    "geometry@trans": ("hda", "ide", "<geometry cyls='1' heads='1' secs='1' trans='lba'/>", {}, Bus.SATA),
+    "target@rotation_rate": ("sda", "sata", "", {}, Bus.VIRTIO_BLK),
+    "readonly": ("vda", "virtio", "<readonly/>", {}, Bus.SATA),
+    "blockio@logical_block_size": (
+        "vda",
+        "virtio",
+        "<blockio logical_block_size='4096' physical_block_size='4096'/>",
+        {},
+        Bus.SATA,
+    ),
+    "transient@shareBacking": ("vda", "virtio", "<transient shareBacking='yes'/>", {}, Bus.SATA),
+}
+
+
+def test_every_row_of_the_table_has_a_case_and_its_reasons() -> None:
+    assert set(OPTIONS) == {row.where for row in option_rows()}
+    assert all(row.why and row.source and set(row.buses) <= {"ide", "sata", "scsi", "virtio"} for row in option_rows())
+
+
+def with_option(where: str, path: object) -> str:
+    target, bus, inner, driver, _ = OPTIONS[where]
+    element = disk(path, target, bus, inner=inner, **driver)
+    if where == "@model":
+        element = element.replace("device='disk'", "device='disk' model='virtio-transitional'")
+    if where == "target@rotation_rate":
+        element = element.replace("bus='sata'", "bus='sata' rotation_rate='1'")
+    return domain("option", element, machine="pc").replace("<os>", "<iothreads>1</iothreads><os>")
+
+
+@pytest.mark.disk
+@pytest.mark.parametrize("row", option_rows(), ids=lambda row: row.where)
+def test_option_is_refused_by_libvirt_on_the_other_bus_and_dealt_with_by_us(row, host: Host, tmp_path) -> None:
+    image = tmp_path / "1.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "16M"], check=True)
+    connection = host.daemon.connect()
+    bus = OPTIONS[row.where][-1]
+    connection.defineXML(with_option(row.where, image))
+    kept = host.xml("option")
+    assert has_option(kept, row.where)
+    assert moved_without_our_care(host, kept, bus) != ""
+    if row.elsewhere is Elsewhere.REFUSE:
+        with pytest.raises(Refused) as caught:
+            switched(kept, wish(bus), raw_everywhere)
+        assert caught.value.first.kind is ReasonKind.PLATFORM_REFUSED
+        assert caught.value.first.detail("cause") == row.why
+        return
+    done = switched(kept, wish(bus), raw_everywhere)
+    assert not has_option(done.after, row.where)
+    connection.defineXML(done.after)
+    assert host.starts("option") == ""
+
+
+def moved_without_our_care(host: Host, text: str, bus: Bus) -> str:
+    """What libvirt says to the same move with the option left where it is; the definition is as before afterwards."""
+    root = parse_domain(text)
+    move(root, hard_disks(root)[0], bus)
+    connection = host.daemon.connect()
+    try:
+        connection.defineXML(text_of(root))
+        return host.starts("option")
+    except libvirt.libvirtError as error:
+        return error.get_error_message()
+    finally:
+        connection.defineXML(text)
+
+
+def has_option(text: str, where: str) -> bool:
+    path, _, attribute = where.partition("@")
+    element = hard_disks(parse_domain(text))[0]
+    element = element.find(path) if path else element
+    return element is not None and (not attribute or element.get(attribute) is not None)
+
+
+@pytest.mark.parametrize(
+    ("machine", "board"),
+    [
+        ("pc", MachineType.I440FX),
+        ("pc-i440fx-7.2", MachineType.I440FX),
+        ("q35", MachineType.Q35),
+        ("pc-q35-9.0", MachineType.Q35),
+        ("microvm", MachineType.UNKNOWN),
+        ("xenfv", MachineType.UNKNOWN),
+    ],
+)
+def test_board_follows_from_the_machine(machine, board) -> None:
+    root = parse_domain(domain("a", disk("/d", "sda", "sata"), machine=machine))
+    assert board_of(root) is board
+    assert (Bus.IDE in machine_of(root, ()).offered) is (board is MachineType.I440FX)
+
+
+@pytest.mark.parametrize(
+    ("slot", "model", "bus"),
+    [
+        ("ide", "", Bus.IDE),
+        ("sata", "", Bus.SATA),
+        ("virtio", "", Bus.VIRTIO_BLK),
+        ("xen", "", Bus.XEN),
+        ("usb", "", Bus.UNKNOWN),
+        ("scsi", "", Bus.SCSI_LSI),
+        ("scsi", "lsilogic", Bus.SCSI_LSI),
+        ("scsi", "auto", Bus.SCSI_LSI),
+        ("scsi", "virtio-scsi", Bus.VIRTIO_SCSI),
+        ("scsi", "lsisas1068", Bus.SCSI_MPTSAS),
+        ("scsi", "lsisas1078", Bus.SCSI_MEGASAS),
+        ("scsi", "buslogic", Bus.UNKNOWN),
+    ],
+)
+def test_slot_is_the_controller_that_windows_will_see(slot, model, bus) -> None:
+    controller = f"<controller type='scsi' index='0' model='{model}'/>" if model else ""
+    root = parse_domain(domain("a", disk("/d", "sda", slot), controller))
+    assert bus_of(root, hard_disks(root)[0]) is bus
+
+
+def test_every_bus_that_disks_are_moved_to_is_read_back_as_that_bus() -> None:
+    for bus in WORDS:
+        done = switched(domain("a", disk("/d", "xvda", "xen")), wish(bus), raw_everywhere)
+        root = parse_domain(done.after)
+        assert bus_of(root, hard_disks(root)[0]) is bus
+
+
+def test_first_disk_by_boot_order_tells_the_bus() -> None:
+    second = disk("/b", "sda", "sata", inner="<boot order='1'/>")
+    root = parse_domain(domain("a", disk("/a", "vda", "virtio", inner="<boot order='2'/>"), second))
+    assert machine_of(root, ()).bus is Bus.SATA
+    root = parse_domain(domain("a", disk("/a", "vda", "virtio"), disk("/b", "sda", "sata")))
+    assert machine_of(root, ()).bus is Bus.VIRTIO_BLK
+
+
+@pytest.mark.parametrize(
+    ("os", "firmware"),
+    [
+        ("", Firmware.BIOS),
+        ("<loader type='pflash'>/usr/share/OVMF/OVMF_CODE.fd</loader>", Firmware.UEFI),
+        ("<loader type='rom'>/x.bin</loader>", Firmware.UNKNOWN),
+    ],
+)
+def test_firmware_follows_from_the_loader(os, firmware) -> None:
+    assert firmware_of(parse_domain(domain("a", os=os))) is firmware
+
+
+@pytest.mark.parametrize(
+    ("windows", "netkvm", "model"),
+    [((5, 1, 2600), False, "e1000"), ((6, 0, 6002), False, "e1000"), ((6, 1, 7601), False, "e1000e"), ((10, 0, 1), True, "virtio")],
+)
+def test_network_card_is_one_that_this_windows_has_a_driver_for(windows, netkvm, model) -> None:
+    assert nic_for(windows, netkvm=netkvm) == model
+
+
+def test_vhd_is_renamed_only_where_it_is_one() -> None:
+    text = domain("a", disk("/d.vhd", "sda", "sata", format="vhd"))
+    assert switched(text, wish(), lambda _disk: ImageFormat.VHDX).changes == ()
+    done = switched(text, wish(), lambda _disk: ImageFormat.VHD)
+    assert parse_domain(done.after).find("devices/disk/driver").get("type") == "vpc"
+    assert leftovers(parse_domain(text), lambda _disk: ImageFormat.VHD) == ("vhd of sda",)
+
+
+def test_disk_that_is_passed_through_as_scsi_stays_unless_windows_is_on_it() -> None:
+    lun = disk("/dev/sdx", "sda", "scsi", kind="block", format="raw", device="lun")
+    text = domain("a", disk("/d", "xvda", "xen"), lun)
+    root = parse_domain(switched(text, wish(), raw_everywhere).after)
+    assert [bus_of(root, each) for each in hard_disks(root)] == [Bus.SATA, Bus.SCSI_LSI]
+    with pytest.raises(Refused):
+        switched(text, wish(disks=(DiskNumber(2),)), raw_everywhere)
+
+
+def test_definitions_differ_by_more_than_space_order_and_our_remark() -> None:
+    plain = domain("a", disk("/d", "sda", "sata"))
+    remark = '<metadata><unxen:note xmlns:unxen="https://unxen.invalid/libvirt/1">repaired</unxen:note></metadata>'
+    other = '<metadata><x:y xmlns:x="urn:x"/></metadata>'
+    assert canonical(plain) == canonical(domain("a", disk("/d", "sda", "sata"), metadata=remark).replace("\n", "\n   "))
+    assert canonical(plain) != canonical(domain("a", disk("/d", "sda", "sata"), metadata=other))
+    assert canonical(plain) != canonical(plain.replace("sata", "ide"))
+
+
+def test_strange_text_is_refused_and_no_file_is_read() -> None:
+    for text in ("", "<a/>", "<domain", "<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/hostname'>]><domain>&e;</domain>"):
+        with pytest.raises(Refused) as caught:
+            parse_domain(text)
+        assert caught.value.first.kind is ReasonKind.PLATFORM_REFUSED
+
+
+def test_transformations_need_no_libvirt() -> None:
+    code = "import sys, unxen.platforms.libvirt.switch, unxen.platforms.libvirt.hook; print('libvirt' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
