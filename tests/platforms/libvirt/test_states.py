@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that must not be repaired now, disks in places of all kinds, and switches that fail half way and are tried again."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+from generators.libvirt_host import Host, disk
+from lxml import etree
+from unxen.cli.main import main
+from unxen.errors import refused
+from unxen.model.reason import ReasonKind
+from unxen.platforms.libvirt.domain_xml import canonical
+from unxen.platforms.libvirt.platform import LibvirtPlatform
+
+pytestmark = pytest.mark.disk
+XEN = ("10", "xcpng")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def buses(host: Host, name: str) -> list[str]:
+    return sorted(each.get("bus", "") for each in etree.fromstring(host.xml(name)).findall("devices/disk/target"))
+
+
+@pytest.fixture
+def guest(host: Host, windows, tmp_path) -> Path:
+    """A guest from Xen on SATA, so that it can be started as it is."""
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "sda", "sata"))
+    return path
+
+
+@pytest.fixture
+def unchanged(host: Host, guest: Path) -> Iterator[None]:
+    """Whatever happens in the test, neither disk nor definition is another one afterwards."""
+    before = digest(guest), canonical(host.xml("win"))
+    yield
+    assert (digest(guest), canonical(host.xml("win"))) == before
+
+
+def test_running_guest_is_refused_and_looked_at_all_the_same(host, guest, unxen) -> None:
+    host.domain("win").createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    content = digest(guest)
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (14, "in-use")
+    assert "domain win" in document["reasons"][0]["what"]
+    code, document = unxen("inspect", "libvirt:win")
+    assert (code, document["stale"]) == (3, True)
+    assert digest(guest) == content
+
+
+def test_saved_state_is_refused_until_it_is_gone(host, guest, unxen) -> None:
+    host.domain("win").createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    host.domain("win").managedSave()
+    content = digest(guest)
+    for verb in ("inspect", "repair"):
+        code, document = unxen(verb, "libvirt:win")
+        assert (code, document["reasons"][0]["kind"]) == (50, "saved-state")
+    assert "virsh managedsave-remove win" in document["reasons"][0]["remedy"]
+    assert main(["watch", "libvirt", "--once"]) == 0
+    assert digest(guest) == content
+    host.domain("win").managedSaveRemove()
+    assert unxen("repair", "libvirt:win")[0] == 0
+
+
+def test_snapshots_are_refused_until_policy_says_otherwise(host, guest, unxen) -> None:
+    host.domain("win").snapshotCreateXML("<domainsnapshot><name>before</name></domainsnapshot>")
+    content = digest(guest)
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (51, "has-snapshots")
+    assert "before" in document["reasons"][0]["what"]
+    assert digest(guest) == content
+    host.configure(repair_guests_with_snapshots=True)
+    assert unxen("repair", "libvirt:win")[0] == 0
+
+
+def test_disk_of_two_domains_is_refused(host, guest, unchanged, unxen) -> None:
+    host.define("other", disk(guest.parent / "." / guest.name, "vda", "virtio"))
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (50, "disk-shared")
+    assert "other" in document["reasons"][0]["what"]
+
+
+def test_shareable_disk_is_refused(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.raw", *XEN, format="raw")
+    host.define("win", disk(path, "xvda", format="raw", inner="<shareable/>"))
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (50, "disk-shared")
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_image_that_another_qemu_holds_is_refused(host, unxen, windows, tmp_path, kind) -> None:
+    path = windows(tmp_path / f"w.{kind}", *XEN, format=kind)
+    host.define("win", disk(path, "xvda", format=kind))
+    before = host.xml("win")
+    holder = subprocess.Popen(["qemu-io", "-f", kind, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdin.write(b"read 0 512\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline()
+        assert unxen("repair", "libvirt:win")[0] == 14
+    finally:
+        holder.communicate(b"quit\n")
+    assert canonical(host.xml("win")) == canonical(before)
+
+
+def test_volume_of_a_pool_is_found_through_its_pool(host, unxen, windows, tmp_path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    windows(pool / "vol.qcow2", *XEN)
+    connection = host.daemon.connect()
+    made = connection.storagePoolCreateXML(f"<pool type='dir'><name>images</name><target><path>{pool}</path></target></pool>")
+    try:
+        volume = "<source pool='images' volume='vol.qcow2'/>"
+        element = f"<disk type='volume' device='disk'><driver name='qemu' type='qcow2'/>{volume}<target dev='xvda'/></disk>"
+        host.define("win", element)
+        code, document = unxen("repair", "libvirt:win")
+        assert (code, document["verdict"]) == (0, "repaired")
+        assert "pool='images' volume='vol.qcow2'" in host.xml("win")
+        assert host.starts("win") == ""
+    finally:
+        made.destroy()
+
+
+def test_block_device_is_repaired_and_taken_back(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.raw", *XEN, format="raw")
+    done = subprocess.run(["losetup", "--find", "--show", path], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no loop device can be had here: {done.stderr.strip()}")
+    device = done.stdout.strip()
+    content = digest(path)
+    try:
+        host.define("win", disk(device, "xvda", kind="block", format="raw"))
+        assert unxen("repair", "libvirt:win")[0] == 0
+        assert host.starts("win") == ""
+        assert unxen("undo", "libvirt:win")[0] == 0
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    assert digest(path) == content
+
+
+def test_seven_disks_go_to_sata_together(host, unxen, windows, tmp_path) -> None:
+    names = []
+    for number, letter in enumerate("abcdefg"):
+        path = tmp_path / f"{number}.qcow2"
+        if number == 3:
+            windows(path, *XEN)
+        else:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "16M"], check=True)
+        names.append(disk(path, f"xvd{letter}"))
+    host.define("win", *names)
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["verdict"]) == (0, "repaired")
+    assert buses(host, "win") == ["sata"] * 7
+    assert host.starts("win") == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("network", "<source protocol='nbd' name='a'><host name='h'/></source>"),
+        ("volume", "<source pool='none' volume='v'/>"),
+    ],
+)
+def test_disk_that_is_no_file_of_this_host_is_refused_with_its_cause(host, unxen, kind, source) -> None:
+    driver = "<driver name='qemu' type='raw'/>"
+    host.define("win", f"<disk type='{kind}' device='disk'>{driver}{source}<target dev='xvda'/></disk>")
+    code, document = unxen("repair", "libvirt:win")
+    assert code == 50
+    assert document["reasons"][0]["cause"]
+
+
+def test_slices_and_keys_are_refused(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.raw", *XEN, format="raw")
+    sliced = disk(path, "xvda", format="raw").replace(
+        '"/><target', '"><slices><slice type="storage" offset="0" size="512"/></slices></source><target'
+    )
+    host.define("sliced", sliced)
+    assert unxen("repair", "libvirt:sliced")[0] == 50
+    key = "<encryption format='luks'><secret type='passphrase' uuid='6f0d6f0c-3c1b-4f43-9d3e-0a1f5c1c7a01'/></encryption>"
+    host.define("locked", disk(path, "xvda", format="raw", inner=key))
+    assert unxen("repair", "libvirt:locked")[0] == 24
+
+
+def test_domain_that_is_not_there_is_missing_and_formats_stand_in_definitions(host, unxen, guest) -> None:
+    assert unxen("inspect", "libvirt:nobody")[0] == 10
+    assert unxen("inspect", "libvirt:win", "--format", "raw")[0] == 2
+    assert unxen("inspect", "libvirt:win", "libvirt:win")[0] == 2
+    assert unxen("inspect", f"libvirt:{host.domain('win').UUIDString()}")[0] == 3
+
+
+def test_daemon_that_is_not_there_is_told(host, unxen) -> None:
+    host.configure(libvirt_uri="qemu+unix:///system?socket=/nowhere/sock")
+    code, document = unxen("inspect", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (50, "platform-refused")
+    assert "/nowhere/sock" in document["reasons"][0]["cause"]
+
+
+def test_refused_switch_leaves_a_good_disk_and_is_made_by_the_watcher(host, unxen, windows, tmp_path, monkeypatch) -> None:
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "xvda"))
+    before = host.xml("win")
+
+    def no(_self, guest, _switch) -> str:
+        raise refused(ReasonKind.SWITCH_FAILED, guest.target[0], cause="libvirt has no time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LibvirtPlatform, "switch", no)
+        code, document = unxen("repair", "libvirt:win")
+    assert (code, document["verdict"], document["changed"], document["switched"]) == (41, "repaired", True, False)
+    assert canonical(host.xml("win")) == canonical(before)
+    code, document = unxen("inspect", "libvirt:win")
+    assert (code, document["bus"], document["plan"]) == (3, "sata", None)
+    content = digest(path)
+    assert main(["watch", "libvirt", "--once"]) == 0
+    assert buses(host, "win") == ["sata"]
+    assert digest(path) == content
+    assert unxen("undo", "libvirt:win")[0] == 0
+    assert canonical(host.xml("win")) == canonical(before)
+
+
+def test_undo_whose_switch_was_refused_is_finished_by_the_next(host, unxen, windows, tmp_path, monkeypatch) -> None:
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "xvda"))
+    before = canonical(host.xml("win"))
+    assert unxen("repair", "libvirt:win")[0] == 0
+
+    def no(_self, guest, _switch) -> str:
+        raise refused(ReasonKind.SWITCH_FAILED, guest.target[0], cause="libvirt has no time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LibvirtPlatform, "switch", no)
+        assert unxen("undo", "libvirt:win")[0] == 41
+    assert buses(host, "win") == ["sata"]
+    assert unxen("undo", "libvirt:win")[0] == 0
+    assert canonical(host.xml("win")) == before
+
+
+def test_undo_does_not_overwrite_what_somebody_defined_since(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "xvda"))
+    assert unxen("repair", "libvirt:win")[0] == 0
+    since = host.xml("win").replace("<memory unit='KiB'>65536", "<memory unit='KiB'>131072")
+    host.daemon.connect().defineXML(since)
+    content = digest(path)
+    code, document = unxen("undo", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (50, "definition-changed")
+    assert digest(path) == content
+    assert unxen("undo", path)[0] == 0, "the disk alone, by its path"
+
+
+def test_definition_that_changes_during_a_repair_is_not_overwritten(host, unxen, windows, tmp_path, monkeypatch) -> None:
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "xvda"))
+    real = LibvirtPlatform.switch
+
+    def late(self, guest, switch) -> str:
+        host.daemon.connect().defineXML(host.xml("win").replace("65536", "131072"))
+        return real(self, guest, switch)
+
+    monkeypatch.setattr(LibvirtPlatform, "switch", late)
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (41, "switch-failed")
+    assert "131072" in host.xml("win")
+    assert buses(host, "win") == ["xen"]
+
+
+def test_definition_alone_is_switched_where_the_disk_is_fit_and_taken_back(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    assert unxen("repair", path)[0] == 0
+    host.define("win", disk(path, "xvda"))
+    before, content = canonical(host.xml("win")), digest(path)
+    code, document = unxen("inspect", "libvirt:win")
+    assert (code, document["verdict"], document["plan"]) == (3, "repairable", None)
+    code, document = unxen("repair", "libvirt:win", "--dry-run")
+    assert (code, canonical(host.xml("win"))) == (3, before)
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["verdict"], document["changed"], document["switched"]) == (0, "repaired", False, True)
+    assert host.starts("win") == ""
+    assert digest(path) == content
+    assert unxen("undo", "libvirt:win")[0] == 0
+    assert canonical(host.xml("win")) == before
+    assert unxen("undo", "libvirt:win")[1]["changed"] is True, "the next one is the repair of the disk, made by its path"
+    assert unxen("undo", "libvirt:win")[0] == 43
+
+
+def test_missing_bridge_is_reported_and_not_guessed(host, unxen, windows, tmp_path) -> None:
+    bridge = "<interface type='bridge'><source bridge='xenbr0'/><model type='netfront'/></interface>"
+    host.define("win", disk(windows(tmp_path / "w.qcow2", *XEN), "xvda"), bridge)
+    code, document = unxen("repair", "libvirt:win")
+    assert code == 0
+    assert [each["subject"] for each in document["notes"] if each["kind"] == "missing-bridge"] == ["xenbr0"]
+    assert "bridge='xenbr0'" in host.xml("win")
+    assert "e1000e" in host.xml("win")
+
+
+def test_vhd_of_xen_is_read_as_what_it_is(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.vhd", *XEN, format="vhd")
+    host.define("win", disk(path, "sda", "sata", format="vhd"))
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["verdict"]) == (0, "repaired")
+    assert "type='vpc'" in host.xml("win")
+    assert host.starts("win") == ""
+
+
+def test_names_that_could_harm_stay_names(host, unxen, capsys, windows, tmp_path) -> None:
+    name = "a;b$(c) 'd"
+    host.define(name.replace("&", "&amp;"), disk(windows(tmp_path / "w.qcow2", *XEN), "xvda"))
+    assert unxen("repair", f"libvirt:{name}")[0] == 0
+    assert main(["inspect", f"libvirt:{name}"]) == 0
+    assert "\x1b" not in capsys.readouterr().out
