@@ -14,7 +14,6 @@ from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.volume_facts import FileRecord
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.hive_logs import LogFile, find_logs, look_at_logs
-from unxen.probe.hive_recovery import Recovered, dirty_troubles, recover
 from unxen.probe.installations import Found
 from unxen.probe.malformed import VOLUME_ERRORS
 from unxen.probe.ntfs import NtfsVolume
@@ -69,21 +68,15 @@ def _judge(volume: NtfsVolume, logs: Sequence[LogFile], data: bytes, subject: st
     if facts is not None and not facts.dirty:
         beside, highest = look_at_logs(volume, logs)
         return _with(replace(facts, logs=beside, highest=max(facts.highest, highest)), data, (), subject)
+    from unxen.probe.hive_recovery import dirty_troubles, facts_of, recover  # lazily: a clean hive does not need it
+
     made = recover(volume, logs, data)
     if made.hive is not None:
-        return _with(_facts_of(made.hive, facts, made), made.hive, (), subject)
+        return _with(facts_of(made.hive, data, made), made.hive, (), subject)
     if facts is None:
         return HiveFile(None, None, None, flaws)
     facts = replace(facts, logs=made.logs, highest=max(facts.highest, made.highest))
     return _with(facts, data, dirty_troubles(facts, data, subject), subject)
-
-
-def _facts_of(hive: bytes, before: HiveFacts | None, made: Recovered) -> HiveFacts:
-    """The recovered hive's own facts, but for the numbers, which are those on the disk; none could be read of a lost base block."""
-    after = read_base_block(hive).facts()
-    numbers = (before.primary, before.secondary, before.checksum_right) if before else (0, 0, False)
-    highest = max(after.highest, made.highest)
-    return HiveFacts(after.size, after.bins_size, after.version, *numbers, highest, made.logs, made.replay)
 
 
 def _with(facts: HiveFacts, data: bytes, troubles: tuple[Reason, ...], subject: str) -> HiveFile:

@@ -12,6 +12,7 @@ from unxen.model.hive_facts import HiveFacts, LogFacts, LogUse, ReplayFacts
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.probe.hive_logs import LogFile, read_log_file
 from unxen.probe.ntfs import NtfsVolume
+from unxen.registry.base_block import BLOCK_SIZE, MAGIC, read_base_block, unpack_base_block
 from unxen.registry.log_numbers import highest_in_bytes
 from unxen.registry.newest import newest_change
 from unxen.registry.replay import Recovery, replay
@@ -50,6 +51,14 @@ def _use(read: bytes | LogUse) -> LogUse:
 def _given_up(made: Recovery) -> Recovery:
     logs = tuple(replace(each, use=LogUse.NOT_FOLLOWING, applied=0) if each.applied else each for each in made.logs)
     return Recovery(None, None, logs, made.highest)
+
+
+def facts_of(hive: bytes, before: bytes, made: Recovered) -> HiveFacts:
+    """The recovered hive's own facts, but for the numbers, which are those on the disk; 0 where there is no base block at all."""
+    after, highest = read_base_block(hive).facts(), made.highest
+    block = unpack_base_block(before) if len(before) >= BLOCK_SIZE and before[:4] == MAGIC else None
+    numbers = (block.primary, block.secondary, block.checksum_right) if block else (0, 0, False)
+    return HiveFacts(after.size, after.bins_size, after.version, *numbers, max(after.highest, highest), made.logs, made.replay)
 
 
 def dirty_troubles(facts: HiveFacts, data: bytes, subject: str) -> tuple[Reason, ...]:
