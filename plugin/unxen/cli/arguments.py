@@ -182,6 +182,18 @@ def _convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", type=_storage, default="", metavar="S", help="storage of this Proxmox node for its disks")
 
 
+def _import_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("vmid", type=_vmid, metavar="VMID", help="guest that gets the disk; for an .xva the number of a new one")
+    parser.add_argument("targets", nargs=1, metavar="SOURCE", help="disk image, block device, or .xva export")
+    parser.add_argument("storage", type=_storage, metavar="STORAGE", help="storage of this node that takes the disks")
+    text = f"format of SOURCE where its name does not tell: {', '.join(FORMAT_NAMES)}"
+    parser.add_argument("--format", dest="formats", action="append", default=[], metavar="F", help=text)
+    parser.add_argument("--bus", type=_bus, metavar="BUS", help="bus of the system disk, instead of what it needs")
+    parser.add_argument(
+        "--bridge", dest="bridges", type=_bridge, action="append", default=[], metavar="OLD=NEW", help="for an .xva: another bridge"
+    )
+
+
 def _watch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="look at every guest once and end")
     parser.add_argument("--debug", action="store_true", help="tell every program that is started, and where an error came from")
@@ -227,6 +239,10 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
     "recover": ("finish or throw away what an interruption left, on all disks", (_recover_options, _output_options)),
     "convert": ("turn a machine of Xen into one of KVM, and tell what does not come along", (_convert_options, _output_options)),
+    "import": (
+        "copy a disk or an .xva export into Proxmox VE, make it bootable and attach it, in one go",
+        (_import_options, _output_options),
+    ),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
@@ -328,7 +344,7 @@ def _check(call: Call) -> None:
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="with --each, --format is given for every TARGET or for none")
     if call.define and call.platform != "libvirt":
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--define goes with --to libvirt")
-    if (call.create or call.storage) and call.platform != "proxmox":
+    if call.verb == "convert" and (call.create or call.storage) and call.platform != "proxmox":
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--create and --storage go with --to proxmox")
     if call.form == "reg" and (call.each or call.json):
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--as reg writes one file; it goes with neither --each nor --json")

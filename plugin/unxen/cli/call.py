@@ -41,6 +41,7 @@ class Call:
     arguments: tuple[str, ...] = ()
     once: bool = False
     storage: str = ""
+    vmid: str = ""
     html: str = ""
     days: int = 0
     forget: int | None = None

@@ -31,6 +31,7 @@ HOST_VERBS = {
     "hook": "hook",
     "recover": "recover",
     "hooks": "hooks",
+    "import": "import_",
     "report": "report",
     "watch": "watch",
 }

@@ -46,6 +46,18 @@ class RawSink:
         return cls(path, fd, device=False)
 
     @classmethod
+    def new_volume(cls, path: str, size: int) -> "RawSink":
+        """A file or device that somebody made for this disk a moment ago; a file must still be empty of bytes, and large enough."""
+        if not os.path.isfile(path):  # noqa: PTH113
+            return cls.device(path, size)
+        fd = _opened(path, os.O_RDWR)
+        seen = os.fstat(fd)
+        if seen.st_size < size:
+            os.close(fd)
+            raise refused(ReasonKind.NO_SPACE, path, needed=size, free=seen.st_size)
+        return cls(path, fd, device=False)
+
+    @classmethod
     def device(cls, path: str, size: int) -> "RawSink":
         """A block device that has at least so many bytes and that nobody else has open exclusively."""
         fd = _opened(path, os.O_RDWR | os.O_EXCL)

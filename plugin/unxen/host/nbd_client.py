@@ -6,6 +6,7 @@ finds no room Refused(NO_SPACE).
 """
 
 import errno
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -108,6 +109,23 @@ class NbdClient:
         # A server that went before us hears nothing any more.
         with suppress(nbd.Error):
             self._handle.shutdown()
+
+
+@contextmanager
+def client_on(connected: socket.socket, path: str) -> Iterator[NbdClient]:
+    """The connection that a socket already is; `path` is the disk that it is about."""
+    import nbd
+
+    handle = nbd.NBD()
+    try:
+        handle.connect_socket(connected.detach())
+    except nbd.Error as error:
+        raise _reason_of(path, error) from error
+    client = NbdClient(handle, path)
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @contextmanager

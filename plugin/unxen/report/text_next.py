@@ -32,7 +32,7 @@ def definition_lines(outcome: Outcome, context: Context) -> list[str]:
 
 def done_lines(outcome: Outcome, context: Context) -> list[str]:
     """After a repair: what was changed, how it was verified, how to undo it, and where to attach the disk."""
-    if outcome.verdict is not Verdict.REPAIRED or outcome.judgement is None or outcome.verb != "repair":
+    if outcome.verdict is not Verdict.REPAIRED or outcome.judgement is None or outcome.verb not in ("repair", "import"):
         return []
     plan = outcome.judgement.plan
     changes = sum(len(each.edits) for each in plan.installations)

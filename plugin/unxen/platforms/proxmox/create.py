@@ -192,15 +192,16 @@ def _iso(placed: Placed) -> list[Loss]:
 
 def _boot(conversion: Conversion, keys: Sequence[str]) -> str:
     """The order in Proxmox' words; only what the command makes may stand in it, so a disk that comes later leaves it to Proxmox."""
-    disks = [_slot(each) for each in conversion.placed if each.drive.media is Media.DISK]
+    disks = [slot_of(each) for each in conversion.placed if each.drive.media is Media.DISK]
     if any(slot not in keys for slot in disks):
         return ""
-    discs = [_slot(each) for each in conversion.placed if each.drive.media is Media.CDROM]
+    discs = [slot_of(each) for each in conversion.placed if each.drive.media is Media.CDROM]
     cards = [key for key in keys if key.startswith("net")]
     by_device = {BootDevice.DISK: disks[:1], BootDevice.CDROM: discs[:1], BootDevice.NETWORK: cards[:1]}
     order = [slot for device in conversion.machine.boot for slot in by_device.get(device, []) if slot in keys]
     return f"order={';'.join(order)}" if order else ""
 
 
-def _slot(placed: Placed) -> str:
+def slot_of(placed: Placed) -> str:
+    """The key of a drive's place in a configuration."""
     return f"{SLOTS[placed.bus]}{placed.index}"

@@ -28,6 +28,8 @@ _ACTIVATE = "PVE::Storage::activate_volumes(PVE::Storage::config(), [$ARGV[0]]);
 # Of the words that Proxmox takes for a lock the one that says what is the case: this VM is not made yet. See the same decision.
 LOCK = "create"
 _VMID = re.compile(r"[1-9][0-9]{2,8}")
+KIB = 1024
+_ALLOCATED = re.compile(r"successfully created '([^']+)'")
 _STORAGE_HEAD = re.compile(r"([a-z]+):\s*(\S+)\s*$")
 # pve-common 9.2.1 Tools.pm `assert_if_modified`.
 _CHANGED = "checksum mismatch"
@@ -112,13 +114,14 @@ class LocalNode:
         """Takes the lock away, whoever put it there: to be called only for our own."""
         self._asked("qm", "unlock", vmid)
 
-    def update(self, vmid: str, update: Update) -> None:
-        """One request under our own lock; what it left undone when it failed is taken back. Refused(PLATFORM_REFUSED)."""
+    def update(self, vmid: str, update: Update, *, under_lock: bool = True) -> None:
+        """One request, as a rule under our own lock; what it left half done is taken back. Refused(PLATFORM_REFUSED)."""
+        past = ("--skiplock", "1") if under_lock else ()
         words = [word for name, value in update.parameters() for word in (f"--{name}", value)]
         try:
-            self._asked("qm", "set", vmid, *words, "--skiplock", "1")
+            self._asked("qm", "set", vmid, *words, *past)
         except Refused:
-            self._revert(vmid, update)
+            self._revert(vmid, update, past)
             raise
 
     def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str, *, under_lock: bool = False) -> None:
@@ -132,17 +135,33 @@ class LocalNode:
         """A new VM; `arguments` begin with its number. Takes as long as its disks take to be copied. Refused(PLATFORM_REFUSED)."""
         self._asked("qm", "create", *arguments, seconds=LONGEST_COPY)
 
+    def allocate(self, storage: str, vmid: str, size: int) -> str:
+        """A new raw volume of at least so many bytes, owned by the VM and attached nowhere; gives its name."""
+        said = self._asked("pvesm", "alloc", storage, vmid, "", str(-(-size // KIB)), "--format", "raw")
+        found = _ALLOCATED.search(said)
+        if found is None:
+            raise refused(ReasonKind.PLATFORM_REFUSED, storage, problem="Proxmox named no new volume", cause=said.strip())
+        return found[1]
+
+    def free(self, volume: str) -> None:
+        """Destroys a volume: to be called only for one that we allocated ourselves and that nothing names."""
+        self._asked("pvesm", "free", volume)
+
+    def destroy(self, vmid: str) -> None:
+        """Destroys a VM: to be called only for one that we created ourselves."""
+        self._asked("qm", "destroy", vmid)
+
     def start(self, vmid: str) -> None:
         """Starts the VM, as a person would."""
         self._asked("qm", "start", vmid)
 
-    def _revert(self, vmid: str, update: Update) -> None:
+    def _revert(self, vmid: str, update: Update, past: Sequence[str]) -> None:
         """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""
         try:
             config = parse(self.config(vmid))
             left = [key for key in update.keys if key in (*config.pending, *config.pending_deletes)]
             if left:
-                self._asked("qm", "set", vmid, "--revert", ",".join(left), "--skiplock", "1")
+                self._asked("qm", "set", vmid, "--revert", ",".join(left), *past)
         except Refused as error:
             LOG.error("what a failed change of VM %s left pending could not be taken back (qm pending %s): %s", vmid, vmid, error)
 

@@ -8,7 +8,8 @@ Refused(BUSY) while another unxen works on the VM.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.node import LOCK
 
 DIRECTORY = "proxmox-locks"
+POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -47,17 +49,26 @@ class Mark:
 
 
 @contextmanager
-def marked(state_dir: Path, vmid: str) -> Iterator[Mark]:
-    """The VM's mark, as the last one left it."""
+def marked(state_dir: Path, vmid: str, wait: float) -> Iterator[Mark]:
+    """The VM's mark, as the last one left it; tries for `wait` seconds to get it."""
     path = private_directory(state_dir / DIRECTORY) / vmid
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(fd, vmid, time.monotonic() + wait)
         yield Mark(path, _read(path))
-    except BlockingIOError as error:
-        raise refused(ReasonKind.BUSY, f"proxmox:{vmid}") from error
     finally:
         os.close(fd)
+
+
+def _take(fd: int, vmid: str, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise refused(ReasonKind.BUSY, f"proxmox:{vmid}") from error
+        time.sleep(POLL_SECONDS)
 
 
 def left_behind(state_dir: Path, vmid: str, config: VmConfig) -> bool:
@@ -71,12 +82,6 @@ def left_behind(state_dir: Path, vmid: str, config: VmConfig) -> bool:
         except BlockingIOError:
             return False
     return Mark(path, _read(path)).is_ours(config)
-
-
-def marks(state_dir: Path) -> Sequence[str]:
-    """Every VM that ever had a mark here."""
-    directory = state_dir / DIRECTORY
-    return sorted(each.name for each in directory.iterdir()) if directory.is_dir() else ()
 
 
 def _read(path: Path) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ class ProxmoxPlatform:
         A VM whose disk a failed commit left half written stays locked; one whose lock a crash left, until something went well.
         """
         vmid, keep = vmid_of(guest), False
-        with marked(self._settings.state_dir, vmid) as mark:
+        with marked(self._settings.state_dir, vmid, self._settings.wait_seconds) as mark:
             self._mark = mark
             try:
                 keep = self._take(guest, vmid, mark)

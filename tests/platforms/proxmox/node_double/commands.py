@@ -86,6 +86,7 @@ def create(node: Node, vmid: str, given: dict[str, str]) -> None:
         node.task("qmcreate", vmid, "ERROR: unable to create VM")
         raise
     write(node, vmid, conf)
+    node.log("=made", [vmid])
     node.task("qmcreate", vmid, "OK")
 
 
@@ -106,6 +107,17 @@ def _created(node: Node, vmid: str, value: str) -> str:
         with place.open("wb") as file:
             file.truncate(int(found[2]) << 30)
     return joined({**parts, "size": storage.size_text(node, parts["file"])})
+
+
+def destroy(node: Node, vmid: str) -> None:
+    """The configuration goes, with every volume in it that the VM owns."""
+    conf = load(node, vmid)
+    _unlocked(conf)
+    for key, value in conf.main.items():
+        if (is_disk(key) or key.startswith("unused")) and storage.owner(volume_in(value)) == vmid:
+            storage.free(node, volume_in(value))
+    node.config_path(vmid).unlink()
+    node.changed(vmid)
 
 
 def start(node: Node, vmid: str) -> None:

@@ -13,6 +13,7 @@ QM: dict[str, Callable[[Node, list[str], dict[str, str]], None]] = {
     "set": lambda node, words, given: commands.set_config(node, words[0], given),
     "importdisk": lambda node, words, given: commands.importdisk(node, words[0], words[1], words[2], given),
     "create": lambda node, words, given: commands.create(node, words[0], given),
+    "destroy": lambda node, words, given: commands.destroy(node, words[0]),
     "start": lambda node, words, given: commands.start(node, words[0]),
     "stop": lambda node, words, given: commands.stop(node, words[0]),
     "status": lambda node, words, given: commands.status(node, words[0]),
@@ -82,7 +83,10 @@ def _alloc(node: Node, words: list[str], given: dict[str, str]) -> None:
     from pathlib import Path
 
     name, vmid, filename, size = words
+    if node.fault("storage_full"):
+        die("lvcreate 'pve/vm-100-disk-0' error: insufficient free space")
     volume = storage.allocate(node, name, vmid, given.get("format", "raw")) if not filename else f"{name}:{vmid}/{filename}"
+    node.log("=made", [volume])
     place = Path(storage.path(node, volume))
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("wb") as file:

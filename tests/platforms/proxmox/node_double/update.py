@@ -139,6 +139,11 @@ def _drive(node: Node, vmid: str, value: str) -> str:
     volume = parts["file"]
     if volume in ("none", "cdrom"):
         return joined(parts)
+    if re.fullmatch(r"[a-z-]+:\d+", volume):
+        parts["file"] = volume = storage.allocate(node, volume.partition(":")[0], vmid, "raw")
+        place = Path(storage.path(node, volume))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"\0" * 4096)
     if not storage.exists(node, volume):
         die(f"volume '{volume}' does not exist")
     storage.activate(node, volume)
