@@ -267,13 +267,28 @@ def test_clean_hive_is_left_alone_whatever_its_logs_hold():
 
 
 @pytest.mark.parametrize("damage", [lambda hive: bytes(PAGE) + hive[PAGE:], lambda hive: hive[:4] + b"\xff" + hive[5:]])
-def test_damaged_base_block_comes_from_the_later_log_which_alone_is_replayed(damage):
+def test_damaged_base_block_comes_from_the_later_log(damage):
     made = replay(damage(PAIR.primary), PAIR.logs)
-    assert made.hive is not None and made.facts is not None
-    assert made.hive[PAGE:] == A[PAGE : 3 * PAGE] + C[3 * PAGE :], "the later log's page alone"
-    assert (made.facts.base_block_from, made.facts.last) == ("SYSTEM.LOG2", 8)
+    assert bins(made.hive) == bins(C)
+    assert made.facts is not None
+    assert (made.facts.base_block_from, made.facts.last, made.facts.complete) == ("SYSTEM.LOG2", 8, True)
     block = read_base_block(made.hive)
     assert (block.name, block.file_type, block.dirty) == ("SYSTEM", 0, False)
+
+
+def test_without_base_block_a_log_with_a_gap_behind_it_is_left_out():
+    logs = {"SYSTEM.LOG1": new_log(A, [entry(9, B, C)]), "SYSTEM.LOG2": new_log(A, [entry(5, A, B)])}
+    made = replay(bytes(PAGE) + A[PAGE:], logs)
+    assert made.hive is not None and made.facts is not None
+    assert made.hive[PAGE:] == A[PAGE : 3 * PAGE] + C[3 * PAGE :], "the later log's page alone"
+    assert (made.facts.base_block_from, uses(made)) == ("SYSTEM.LOG1", [LogUse.APPLIED, LogUse.NOT_FOLLOWING])
+
+
+def test_without_base_block_nothing_is_made_when_the_earlier_log_is_torn():
+    logs = {"1": new_log(A, [entry(7, A, B), entry(8, B, A, torn=True)]), "2": new_log(A, [entry(9, A, C)])}
+    assert replay(stamped(A, 7, 6), logs).hive is not None
+    made = replay(bytes(PAGE) + A[PAGE:], logs)
+    assert (made.hive, made.facts, uses(made)) == (None, None, [LogUse.NOT_FOLLOWING] * 2)
 
 
 def test_logs_of_both_formats_are_a_riddle():

@@ -102,11 +102,9 @@ def _replay(work: _Work, logs: Sequence[Log]) -> None:
 
 def _replay_new(work: _Work, logs: Sequence[Log]) -> None:
     """In the order of their numbers, as long as each goes on where the one before ended."""
-    ordered = sorted(logs, key=cmp_to_key(_compared))
+    ordered: Sequence[Log] = sorted(logs, key=cmp_to_key(_compared))
     if work.base is None:
-        # Windows takes the base block of the later log and replays that log alone.
-        work.uses |= {log.name: LogUse.NOT_FOLLOWING for log in ordered[:-1]}
-        ordered = ordered[-1:]
+        ordered = _without_base_block(work, ordered)
     expected: int | None = None
     for log in ordered:
         first = log.block.primary
@@ -120,6 +118,27 @@ def _replay_new(work: _Work, logs: Sequence[Log]) -> None:
             work.uses[log.name] = LogUse.NOT_FOLLOWING
             if work.ended[0] in INTACT:
                 work.ended = (LogEnd.GAP, log.name)
+    if work.source and work.source not in work.applied:
+        # Its base block is younger than what was applied.
+        work.uses |= dict.fromkeys(work.applied, LogUse.NOT_FOLLOWING)
+        work.applied.clear()
+
+
+def _without_base_block(work: _Work, ordered: Sequence[Log]) -> Sequence[Log]:
+    """The logs that a hive of unknown age is to be made of; it takes the base block of the later one, as in Windows.
+
+    Windows then replays the later log alone. Where that goes on from the other, both are: whole pages in order do no harm where the
+    hive had them already, and where it had not, a hive without them would be a mixture of two ages.
+    """
+    _take_base_block(work, ordered[-1])
+    earlier = [log for log in ordered[:-1] if _goes_on(log, ordered[-1])]
+    work.uses |= {log.name: LogUse.NOT_FOLLOWING for log in ordered[:-1] if log not in earlier}
+    return (*earlier, ordered[-1])
+
+
+def _goes_on(log: Log, later: Log) -> bool:
+    first = log.block.primary
+    return (first + count_entries(log.data, first)) % NUMBERS == later.block.primary
 
 
 def _compared(one: Log, other: Log) -> int:
@@ -128,8 +147,6 @@ def _compared(one: Log, other: Log) -> int:
 
 def _apply_new(work: _Work, log: Log) -> int:
     """Its entries up to the first that does not verify; gives the number that would come next."""
-    if work.base is None:
-        _take_base_block(work, log)
     at, number, count = SECTOR, log.block.primary, 0
     while not isinstance(entry := read_entry(log.data, at, number), LogEnd):
         apply_entry(work.hive, log.data, entry)
