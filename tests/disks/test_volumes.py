@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from generators.disks import MIB, format_ntfs, mounted
 from generators.volumes import change_attribute, open_volume, patch, pattern_hive, record_place, write_backwards
+from unxen.model.hive_facts import LogUse
+from unxen.model.ids import Missing
 from unxen.model.reason import ReasonKind
 from unxen.probe.file_seen import SeenFiles
+from unxen.probe.files import Entry
 from unxen.probe.hive_file import HiveFile, read_hive_file
 from unxen.probe.installations import find_installations
 from unxen.probe.malformed import VOLUME_ERRORS, Malformed
@@ -294,3 +297,16 @@ def test_logs_are_facts_with_their_own_spelling(tmp_path: Path):
     hive = look(make(tmp_path / "volume", before=logs))
     assert hive.facts is not None
     assert [(each.name, each.size) for each in hive.facts.logs] == [("system.LOG1", 5000), ("SYSTEM.LOG2", 0)]
+
+
+def test_log_behind_a_damaged_directory_is_not_taken_for_absent(tmp_path: Path):
+    class Blind(SeenFiles):
+        def entry(self, path: str) -> Entry | Missing:
+            return Missing.UNREADABLE if path.endswith("LOG2") else super().entry(path)
+
+    opened = open_volume(make(tmp_path / "volume"))
+    (found,) = find_installations(opened)
+    hive = read_hive_file(opened, found, Blind(opened), "here")
+    assert hive.facts is not None
+    assert [(each.name, each.use) for each in hive.facts.logs] == [("SYSTEM.LOG2", LogUse.UNREADABLE)]
+    assert [each.kind for each in hive.troubles] == [ReasonKind.HIVE_DAMAGED]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unxen.model.hive_facts import LogFacts, LogUse
+from unxen.model.ids import Missing
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.files import Entry
 from unxen.probe.installations import Found
@@ -44,14 +45,18 @@ class LogFile:
 
 
 def find_logs(volume: NtfsVolume, found: Found, seen: SeenFiles) -> tuple[LogFile, ...]:
-    """The hive's logs, each whatever its case is."""
+    """The hive's logs, each whatever its case is; one that may be there behind a damaged directory counts as unreadable."""
     entries = {ending: seen.entry(f"{found.hive_path}{ending}") for ending in (OLDEST, *PAIR)}
-    there = {ending: entry for ending, entry in entries.items() if isinstance(entry, Entry)}
+    there = {ending: entry for ending, entry in entries.items() if entry is not Missing.ABSENT}
     paired = any(ending in there for ending in PAIR)
-    return tuple(
-        LogFile(f"{found.config}\\{entry.name}", entry, _size(volume, entry), paired and ending == OLDEST)
-        for ending, entry in there.items()
-    )
+    return tuple(_log(volume, found, ending, entry, unused=paired and ending == OLDEST) for ending, entry in there.items())
+
+
+def _log(volume: NtfsVolume, found: Found, ending: str, entry: Entry | Missing, *, unused: bool) -> LogFile:
+    if isinstance(entry, Missing):
+        unseen = Entry(f"{found.hive.name}{ending}", 0, 0, directory=False)
+        return LogFile(f"{found.config}\\{unseen.name}", unseen, -1, unused=False)
+    return LogFile(f"{found.config}\\{entry.name}", entry, _size(volume, entry), unused)
 
 
 def _size(volume: NtfsVolume, entry: Entry) -> int:
@@ -66,7 +71,7 @@ def look_at_logs(volume: NtfsVolume, logs: Sequence[LogFile]) -> tuple[tuple[Log
     facts, highest = [], 0
     for log in logs:
         try:
-            highest = max(highest, highest_in_log(_Windows(volume, log).read))
+            highest = max(highest, highest_in_log(_Windowed(volume, log).read))
             facts.append(log.facts(LogUse.NOT_NEEDED))
         except VOLUME_ERRORS:
             facts.append(log.facts(log.trouble or LogUse.UNREADABLE))
@@ -84,7 +89,7 @@ def read_log_file(volume: NtfsVolume, log: LogFile) -> bytes | LogUse:
     return data if len(data) == log.size else LogUse.UNREADABLE
 
 
-class _Windows:
+class _Windowed:
     """A file read in windows, so that many small heads cost few requests. Malformed when it cannot be read."""
 
     def __init__(self, volume: NtfsVolume, log: LogFile) -> None:
