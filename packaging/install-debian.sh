@@ -4,6 +4,7 @@
 #
 #   packaging/install-debian.sh run     what the program needs
 #   packaging/install-debian.sh test    and what its tests need
+#   packaging/install-debian.sh bench   and the tools that benchmarks/run.sh compares with
 #
 # It asks nothing, and touches nothing that is there already.
 set -eu
@@ -16,13 +17,16 @@ for_disks="ntfs-3g fdisk dosfstools mtools"
 for_tests="shellcheck yamllint ansible-core python3-prometheus-client libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr
   xva-img"
 
+for_bench="libguestfs-tools virt-v2v nbdkit zstd e2fsprogs"
+
 # A daemon for the tests to start by themselves; libvirt-daemon-system, which would run one on this host, is not needed.
 for_libvirt="libvirt-daemon libvirt-clients iproute2 ovmf"
 
 case "${1:-run}" in
   run) wanted="$for_running $for_disks" ;;
   test) wanted="$for_running $for_disks $for_tests $for_libvirt" ;;
-  *) echo "usage: $0 run|test" >&2; exit 2 ;;
+  bench) wanted="$for_running $for_disks $for_bench" ;;
+  *) echo "usage: $0 run|test|bench" >&2; exit 2 ;;
 esac
 
 # The appliance starts a kernel of the host; a container or a bare root has none.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Sleuth Kit finds files where libfsntfs cannot: on NTFS volumes whose clusters are not of 4 KiB, and on FAT.
+"""The Sleuth Kit finds files on FAT, and decompresses those of NTFS volumes whose clusters are not of 4 KiB.
 
 Reads through the volume it is given. Imported only where there is such a volume: it loads 10 ms long and reads the whole $MFT.
 Image and file system objects are kept alive as long as anything of them is used: dropping one early is a use-after-free that

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One NTFS volume, as the rest of the probe sees it: a library finds the file, our own decoder says where its bytes lie.
+"""One NTFS volume, as the rest of the probe sees it: a library or our own walk finds a file, our decoder says where it lies.
 
 Reads through the disk it is given. Raises one of VOLUME_ERRORS where the volume is damaged. A file that both name must be the same
 for both: the sequence number of the directory entry has to be that of the record.
@@ -12,6 +12,7 @@ from unxen.probe.boot_sector import read_boot_sector
 from unxen.probe.device import Readable, Slice
 from unxen.probe.directory_index import Directory
 from unxen.probe.files import Entry, Files, parts_of
+from unxen.probe.files_index import IndexFiles
 from unxen.probe.malformed import LIBRARY_ERRORS, Malformed
 from unxen.probe.mft import Mft
 from unxen.probe.mft_record import Type
@@ -33,14 +34,12 @@ class NtfsVolume:
 
     @cached_property
     def files(self) -> Files:
-        """The library that can walk this volume's directories."""
+        """Who walks this volume's directories."""
         if self.boot.cluster_size == self.boot.index_size == FSNTFS_CLUSTER:
             from unxen.probe.files_fsntfs import FsntfsFiles
 
             return FsntfsFiles(self.source)
-        from unxen.probe.files_tsk import TskFiles
-
-        return TskFiles(self.source)
+        return IndexFiles(self.source, self._find_by_index)
 
     def find(self, path: str) -> Entry | None:
         """The entry at a path, compared without case.
