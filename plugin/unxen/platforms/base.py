@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from unxen.model.definition import Switch, Wish
+from unxen.model.disk import Disk
 from unxen.model.guest import Guest
 from unxen.model.reason import Reason
 
@@ -26,6 +27,7 @@ class Ability(Enum):
     NOTE = "note"
     EVENTS = "events"
     HOOK = "hook"
+    FIRMWARE = "firmware"
 
 
 class HookPhase(Enum):
@@ -79,6 +81,9 @@ class Platform(Protocol):
 
     def obstacles(self, guest: Guest, /) -> tuple[Reason, ...]:
         """What in its definition or its state on the platform forbids a repair, its running apart: saved state, shared disks."""
+
+    def neighbours(self, guest: Guest, /) -> tuple[Disk, ...]:
+        """Disks of other guests, as far as they are files of this host: one of them may be built on a disk of this guest."""
 
     def locked(self, guest: Guest, /) -> AbstractContextManager[StillStopped]:
         """Inactive, without obstacles, and as far as the platform can, kept from starting until the context ends.

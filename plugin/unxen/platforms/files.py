@@ -64,6 +64,10 @@ class FilesPlatform:
         """A file is only what it is."""
         return ()
 
+    def neighbours(self, _guest: Guest, /) -> tuple[Disk, ...]:
+        """Nobody knows which other files there are."""
+        return ()
+
     def locked(self, _guest: Guest, /) -> AbstractContextManager[StillStopped]:
         """Files have no platform that could lock them; image locks do it."""
         return nullcontext(_nothing)

@@ -21,6 +21,12 @@ from unxen.report.text_next import definition_lines, done_lines, next_lines
 from unxen.report.text_plan import plan_lines, plan_summary
 from unxen.report.text_xen import xen_left
 
+_UNDONE = {
+    (True, True): "the disk and the definition are as they were",
+    (True, False): "the disk is as it was",
+    (False, True): "the definition is as it was",
+    (False, False): "everything is as it was",
+}
 _ARTICLE = NoteKind.ARTICLE_SERVICE
 _TONES = {
     Verdict.HEALTHY: Tone.GOOD,
@@ -66,7 +72,7 @@ def _name(outcome: Outcome) -> str:
 def _verdict(outcome: Outcome) -> str:
     bus = outcome.judgement.bus if outcome.judgement else Bus.UNKNOWN
     if outcome.verb == "undo" and not outcome.reasons:
-        return "undone: the disk is as it was before the repair"
+        return f"undone: {_UNDONE[outcome.changed, outcome.switched]} before the repair"
     if outcome.verdict in (Verdict.REFUSED, Verdict.FAILED):
         return _refusal(outcome)
     if outcome.verdict is Verdict.RECOVERED:

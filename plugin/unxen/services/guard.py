@@ -17,7 +17,7 @@ from unxen.journal.unfinished import unfinished_commits
 from unxen.knowledge.tables import Knowledge
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus
-from unxen.model.judgement import InstallationJudgement, Verdict
+from unxen.model.judgement import InstallationJudgement, LinkName, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import nobody
 from unxen.model.reason import ReasonKind
@@ -104,9 +104,12 @@ def _judged(guest: Guest, seen: Outcome, target: str, policy: GuardPolicy) -> St
 
 
 def _would_stop(judged: Sequence[InstallationJudgement], bus: Bus) -> bool:
-    """Every Windows on these disks has a broken link on the bus that it is about to get; unknown is not broken."""
-    chains = [[chain for chain in each.chains if chain.bus is bus] for each in judged]
-    return all(found and not found[0].whole for found in chains)
+    """Every Windows on these disks has a broken link on the bus that it is about to get; unknown is not broken.
+
+    A firmware that does not fit starts no Windows at all, so nothing of it could stop, nor be hurt.
+    """
+    links = [next((chain.first_broken for chain in each.chains if chain.bus is bus), None) for each in judged]
+    return all(link is not None and link.name is not LinkName.FIRMWARE for link in links)
 
 
 def _answer(guest: Guest, judged: Sequence[InstallationJudgement], policy: GuardPolicy) -> Answer:

@@ -31,9 +31,9 @@ from unxen.probe.images import allowed_directories, check_images
 from unxen.probe.look import look
 from unxen.probe.wanted import Wanted, wanted_from
 from unxen.workflow.keys import with_keys_told
-from unxen.workflow.obstacles import unfinished, unwritable
+from unxen.workflow.obstacles import built_upon, unfinished, unwritable
 from unxen.workflow.steps import Stopwatch
-from unxen.workflow.wishing import Asked, planned_switch
+from unxen.workflow.wishing import Asked, machine_for, planned_switch
 
 
 def inspect(
@@ -57,7 +57,7 @@ def inspect(
         bus = bus or _waiting_bus(guest, platform, settings)
         judgement = judge(
             seen.facts,
-            guest.machine,
+            machine_for(guest, seen.facts, platform),
             knowledge,
             bus=bus,
             installation=installation,
@@ -68,7 +68,7 @@ def inspect(
         )
     asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
     outcome = with_keys_told(_outcome(verb, guest, settings, seen, judgement, watch), seen.opening, keys)
-    return _with_definition(outcome, guest, platform, seen, asked)
+    return _with_definition(outcome, guest, platform, settings, seen, asked)
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,14 @@ def _waiting_bus(guest: Guest, platform: Platform, settings: Settings) -> Bus | 
     return waiting_bus(guest, platform, settings)
 
 
-def _with_definition(outcome: Outcome, guest: Guest, platform: Platform, seen: Seen, asked: Asked) -> Outcome:
+def _with_definition(outcome: Outcome, guest: Guest, platform: Platform, settings: Settings, seen: Seen, asked: Asked) -> Outcome:
     """The other half of the guest: what of its definition would be changed, and what on its platform forbids a repair."""
     if outcome.judgement is None:
         return outcome
     try:
         changes = planned_switch(platform, guest, outcome.judgement, seen.facts, asked).changes
         against = platform.obstacles(guest) if changes or outcome.verdict is Verdict.REPAIRABLE else ()
+        against += built_upon(guest, platform, settings) if outcome.verdict is Verdict.REPAIRABLE else ()
     except Refused as error:
         changes, against = (), error.reasons
     wanted = Verdict.REPAIRABLE if changes and outcome.verdict is Verdict.HEALTHY else outcome.verdict

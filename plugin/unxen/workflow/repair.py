@@ -33,9 +33,10 @@ from unxen.repair.looking import FirstLook, look_first
 from unxen.repair.pipeline import Pipeline
 from unxen.workflow.keys import with_keys_told
 from unxen.workflow.noting import leave_note
+from unxen.workflow.obstacles import built_upon
 from unxen.workflow.steps import Stopwatch
 from unxen.workflow.switching import begin_switch, failed_switch, pending, perform, row_of, waiting_bus
-from unxen.workflow.wishing import Asked, planned_switch
+from unxen.workflow.wishing import Asked, machine_for, planned_switch
 
 LOG = logging.getLogger(__name__)
 Decide = Callable[[Look, Bus | None], Judgement]
@@ -99,6 +100,8 @@ class _Repair:
         return self._work(seen, judgement, switch, outcome)
 
     def _work(self, seen: FirstLook, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
+        if judgement.verdict is Verdict.REPAIRABLE and (against := built_upon(self.guest, self.platform, self.settings)):
+            raise Refused(*against)
         journal = self.stack.enter_context(open_journal(self.settings.state_dir))
         if judgement.verdict is Verdict.REPAIRABLE:
             outcome = self._repair_disks(journal, seen, judgement, switch, outcome)
@@ -153,7 +156,7 @@ class _Repair:
     def _decide(self, look: Look, chosen: Bus | None) -> Judgement:
         return judge(
             look.facts,
-            self.guest.machine,
+            machine_for(self.guest, look.facts, self.platform),
             self.knowledge,
             bus=chosen,
             installation=self.order.installation,

@@ -5,15 +5,16 @@ Touches nothing but the definition that the platform reads to plan its change. R
 cannot be what Windows needs.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from unxen.model.definition import Switch, Wish
 from unxen.model.facts import GuestFacts, Installation
-from unxen.model.guest import Guest
+from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
 from unxen.model.judgement import Judgement, Verdict
 from unxen.plan.links.firmware import fitting_firmware
-from unxen.platforms.base import Platform
+from unxen.platforms.base import Ability, Platform
 
 NOTHING = Switch("", "")
 NETKVM = "netkvm"
@@ -47,6 +48,17 @@ def _concerned(guest: Guest, judgement: Judgement, asked: Asked) -> bool:
     return asked.bus is not None or (bool(guest.machine.xen_leftovers) and not ran)
 
 
+def machine_for(guest: Guest, facts: GuestFacts, platform: Platform) -> Machine:
+    """The machine as it will be: a definition that came from Xen and says nothing of firmware gets the one that all of its boot
+    files are for, where the platform can give it. Anything less certain stays as it is, and a mismatch is told.
+    """
+    machine = guest.machine
+    unsaid = machine.firmware is Firmware.BIOS and bool(machine.xen_leftovers)
+    if not unsaid or Ability.FIRMWARE not in platform.abilities or _firmware(facts, facts.installations) is not Firmware.UEFI:
+        return machine
+    return replace(machine, firmware=Firmware.UEFI)
+
+
 def wish_of(judgement: Judgement, facts: GuestFacts) -> Wish:
     """What all judged installations together need."""
     judged = {each.installation: each for each in judgement.installations if each.verdict is not Verdict.REFUSED}
@@ -67,7 +79,7 @@ def _has_netkvm(installation: Installation) -> bool:
     return bool(sets) and all(any(each.name.lower() == NETKVM for each in control_set.services) for control_set in sets)
 
 
-def _firmware(facts: GuestFacts, seen: list[Installation]) -> Firmware:
+def _firmware(facts: GuestFacts, seen: Sequence[Installation]) -> Firmware:
     """What the boot files are for, where all of them agree."""
     found = {kind for each in seen for kind in fitting_firmware(facts, each)}
     return found.pop() if len(found) == 1 else Firmware.UNKNOWN

@@ -300,6 +300,32 @@ def test_missing_bridge_is_reported_and_not_guessed(host, unxen, windows, tmp_pa
     assert "e1000e" in host.xml("win")
 
 
+def test_disk_that_another_domains_disk_is_built_on_is_refused(host, guest, unchanged, unxen, tmp_path) -> None:
+    clone = tmp_path / "clone.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", guest, "-F", "qcow2", clone], check=True)
+    host.define("clone", disk(clone, "sda", "sata"))
+    for verb in ("inspect", "repair"):
+        code, document = unxen(verb, "libvirt:win")
+        assert (code, document["reasons"][0]["kind"]) == (18, "backing-of-others")
+        assert str(clone) in document["reasons"][0]["what"]
+    assert unxen("repair", "libvirt:clone")[0] == 0, "the overlay itself takes the change"
+
+
+def test_backing_file_may_lie_in_another_pool(host, unxen, windows, tmp_path) -> None:
+    for name in ("base", "images"):
+        (tmp_path / name).mkdir()
+    base, overlay = windows(tmp_path / "base" / "w.qcow2", *XEN), tmp_path / "images" / "o.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", overlay], check=True)
+    host.define("win", disk(overlay, "xvda"))
+    assert unxen("inspect", "libvirt:win")[0] == 15
+    pool = f"<pool type='dir'><name>base</name><target><path>{base.parent}</path></target></pool>"
+    made = host.daemon.connect().storagePoolCreateXML(pool)
+    try:
+        assert unxen("repair", "libvirt:win")[0] == 0
+    finally:
+        made.destroy()
+
+
 def test_vhd_of_xen_is_read_as_what_it_is(host, unxen, windows, tmp_path) -> None:
     path = windows(tmp_path / "w.vhd", *XEN, format="vhd")
     host.define("win", disk(path, "sda", "sata", format="vhd"))

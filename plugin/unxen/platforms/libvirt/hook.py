@@ -14,7 +14,7 @@ from unxen.platforms.libvirt.domain_xml import Element, parse_domain
 from unxen.platforms.libvirt.guest_disks import guest_disks
 from unxen.platforms.libvirt.leftovers import leftovers
 from unxen.platforms.libvirt.machine import machine_of
-from unxen.platforms.libvirt.pool_files import volume_path
+from unxen.platforms.libvirt.pool_files import all_directories, volume_path
 
 PHASES = {("prepare", "begin"): HookPhase.BEFORE_START, ("release", "end"): HookPhase.AFTER_STOP}
 
@@ -28,4 +28,5 @@ def parse_hook_call(arguments: Sequence[str], stdin: bytes, format_of: Callable[
     root = parse_domain(stdin)
     machine = machine_of(root, leftovers(root, format_of))
     # Without the platform's id: no waiting switch is asked for, which would need a definition that nobody may ask for now.
-    return HookCall(name, phase, Guest((f"libvirt:{name}",), guest_disks(root, volume_path), machine))
+    guest = Guest((f"libvirt:{name}",), guest_disks(root, volume_path), machine, backing_dirs=all_directories())
+    return HookCall(name, phase, guest)

@@ -17,6 +17,7 @@ import libvirt
 
 from unxen.errors import Refused, refused
 from unxen.model.definition import Switch, Wish
+from unxen.model.disk import Disk
 from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
 from unxen.model.judgement import Note, NoteKind
@@ -54,7 +55,7 @@ BRIDGES = Path("/sys/class/net")
 class LibvirtPlatform:
     """The domains of one libvirt daemon."""
 
-    abilities = frozenset((Ability.LIST, Ability.SWITCH, Ability.NOTE, Ability.EVENTS, Ability.HOOK))
+    abilities = frozenset(Ability) - {Ability.LOCK}
 
     def __init__(self, uri: str, *, allow_snapshots: bool = False) -> None:
         self._connection = Connection(uri)
@@ -74,6 +75,7 @@ class LibvirtPlatform:
             machine=machine_of(root, leftovers(root, self._format_of)),
             id=f"{SCHEME}:{uuid_of(root)}",
             notes=_notes(root),
+            backing_dirs=self._pool_directories(),
         )
 
     def obstacles(self, guest: Guest, /) -> tuple[Reason, ...]:
@@ -90,6 +92,10 @@ class LibvirtPlatform:
         if snapshots and not self._allow_snapshots:
             found.append(reason(ReasonKind.HAS_SNAPSHOTS, target, names=", ".join(snapshots[:5])))
         return (*found, *self._shared(root, guest))
+
+    def neighbours(self, guest: Guest, /) -> tuple[Disk, ...]:
+        """The disks of all other domains; what of them cannot be reached is nobody's overlay here."""
+        return tuple(disk for root in self._others(guest) for disk in _reachable(root, self._volume_path))
 
     @contextmanager
     def locked(self, guest: Guest, /) -> Iterator[StillStopped]:
@@ -198,6 +204,15 @@ class LibvirtPlatform:
         with told(f"{pool}/{volume}"):
             return str(self._connection.handle().storagePoolLookupByName(pool).storageVolLookupByName(volume).path())
 
+    def _pool_directories(self) -> tuple[str, ...]:
+        """Where images of this host's pools lie: an overlay in one may have its base in another."""
+        try:
+            pools = self._connection.handle().listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+            return tuple(path for each in pools if (path := pool_files.directory_of(each.XMLDesc(0).encode())))
+        except libvirt.libvirtError:
+            # A daemon without the storage driver has no pools, and domains all the same.
+            return ()
+
     def _format_of(self, disk: Element) -> ImageFormat | None:
         return _sniffed(disk, self._volume_path)
 
@@ -210,14 +225,17 @@ class LibvirtPlatform:
         if declared:
             return (reason(ReasonKind.DISK_SHARED, declared[0], cause="it is declared as shareable"),)
         ours = {os.path.realpath(each.path): each.path for each in guest.disks}
-        with told(guest.target[0]):
-            others = [parse_domain(each.XMLDesc(0)) for each in self._connection.handle().listAllDomains()]
-        for other in others:
-            if uuid_of(other) != guest.id.partition(":")[2]:
-                for path in _paths(other, self._volume_path):
-                    if os.path.realpath(path) in ours:
-                        return (reason(ReasonKind.DISK_SHARED, ours[os.path.realpath(path)], others=name_of(other)),)
+        for other in self._others(guest):
+            for path in _paths(other, self._volume_path):
+                if os.path.realpath(path) in ours:
+                    return (reason(ReasonKind.DISK_SHARED, ours[os.path.realpath(path)], others=name_of(other)),)
         return ()
+
+    def _others(self, guest: Guest) -> list[Element]:
+        """Every other domain, running ones as they run."""
+        with told(guest.target[0]):
+            found = [parse_domain(each.XMLDesc(0)) for each in self._connection.handle().listAllDomains()]
+        return [each for each in found if uuid_of(each) != guest.id.partition(":")[2]]
 
 
 def make(settings: Settings) -> LibvirtPlatform:
@@ -282,6 +300,13 @@ def _paths(root: Element, pool_path: PoolPath) -> Iterator[str]:
             yield source_path(disk, pool_path)
         except Refused:
             continue
+
+
+def _reachable(root: Element, pool_path: PoolPath) -> tuple[Disk, ...]:
+    try:
+        return guest_disks(root, pool_path)
+    except Refused:
+        return ()
 
 
 def _sniffed(disk: Element, pool_path: PoolPath) -> ImageFormat | None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from unxen.errors import Refused, refused
 from unxen.model.definition import Switch, Wish
+from unxen.model.disk import Disk
 from unxen.model.guest import Guest
 from unxen.model.judgement import Note, NoteKind
 from unxen.model.reason import Reason, ReasonKind
@@ -39,7 +40,7 @@ SCHEME = "proxmox"
 class ProxmoxPlatform:
     """The VMs of the node that unxen runs on."""
 
-    abilities: frozenset[Ability] = frozenset(Ability)
+    abilities: frozenset[Ability] = frozenset(Ability) - {Ability.FIRMWARE}
 
     def __init__(self, settings: Settings, node: LocalNode) -> None:
         self._settings = settings
@@ -68,6 +69,10 @@ class ProxmoxPlatform:
         config = self._config(vmid)
         ours = self._mark.is_ours(config) if self._mark else self._is_left_behind(vmid, config)
         return obstacles(guest.target[0], vmid, config, self._node, locked_by_us=ours)
+
+    def neighbours(self, _guest: Guest, /) -> tuple[Disk, ...]:
+        """The names of volumes tell which ones others are built on, and those are no obstacle to be looked for in files."""
+        return ()
 
     @contextmanager
     def locked(self, guest: Guest, /) -> Iterator[StillStopped]:
