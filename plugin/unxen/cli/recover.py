@@ -20,6 +20,7 @@ from unxen.model.reason import ReasonKind, reason
 from unxen.model.settings import Settings
 from unxen.report.exit_codes import DONE
 from unxen.workflow.recover import forget, interrupted, nothing_interrupted, recover, tidy_up
+from unxen.workflow.settling import settle_all
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def run(call: Call) -> int:
         if any(each.kind is ReasonKind.INTERRUPTED for each in outcome.reasons):
             return code
     tidy_up(settings)
+    settle_all(settings)
     return code
 
 

@@ -71,6 +71,14 @@ class Starting(Protocol):
         """Starts the guest of that name behind the scheme, as a person would."""
 
 
+@runtime_checkable
+class Settling(Protocol):
+    """A platform on which a crash can leave a guest locked."""
+
+    def settle(self, guest: Guest, /) -> None:
+        """Takes our lock away where a crash left it; to be called only when no disk of the guest is half written."""
+
+
 class Platform(Protocol):
     """One place where guests come from."""
 

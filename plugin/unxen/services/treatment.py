@@ -24,6 +24,7 @@ from unxen.services.watch import Treated
 from unxen.workflow.inspect import inspect
 from unxen.workflow.noting import leave_note, sentence
 from unxen.workflow.repair import Order, repair
+from unxen.workflow.settling import settle
 from unxen.workflow.switching import was_undone
 
 LOG = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Treatment:
             if _being_written(guest, self.settings.watch_quiet_seconds):
                 return Treated.NOT_YET
             outcome = self._outcome(guest)
+            settle(self.platform, guest, self.settings)
             LOG.log(logging.INFO if outcome.verdict in QUIET else logging.WARNING, sentence(outcome))
         except Refused as error:
             LOG.info("%s: %s", target, error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from unxen.cli import main
 from unxen.host import process
 from unxen.platforms.proxmox import node
+from unxen.repair import commit
 
 root = Path(sys.argv[1])
 process.PATH = f"{root / 'bin'}:{process.PATH}"
@@ -21,5 +22,14 @@ if os.environ.get("DIE_AFTER") == "lock":
         os.kill(os.getpid(), 9)
 
     node.LocalNode.lock = lock_and_die
+if os.environ.get("DIE_AFTER") == "half-commit":
+    merge = commit._merge
+
+    def merge_and_die(change: commit.Change) -> None:
+        """The bytes are written, and nothing says so yet."""
+        merge(change)
+        os.kill(os.getpid(), 9)
+
+    commit._merge = merge_and_die
 sys.argv = ["unxen", *sys.argv[2:]]
 main.entry()

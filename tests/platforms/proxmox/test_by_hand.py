@@ -344,7 +344,7 @@ def test_start_during_a_repair_is_refused_by_proxmox(vm, monkeypatch) -> None:
 
 def test_lock_that_a_dead_unxen_left_is_known_again_and_goes(vm, capfd) -> None:
     """The process is killed with the VM locked, as by a reboot of the node."""
-    assert vm.run("unxen", "repair", "proxmox:100", DIE_AFTER="lock").returncode == 128 + signal.SIGKILL
+    assert vm.run("unxen", "repair", "proxmox:100", DIE_AFTER="lock").returncode == -signal.SIGKILL
     assert vm.conf("100").main["lock"] == "create"
     assert main(["inspect", "proxmox:100", "--json"]) == 3
     capfd.readouterr()
@@ -373,3 +373,40 @@ def test_host_that_is_no_node_says_so(double, capfd) -> None:
 
 def test_format_is_told_by_the_storage(vm, capfd) -> None:
     assert main(["inspect", "proxmox:100", "--format", "raw", "--json"]) == 2
+
+
+def crashed(vm) -> None:
+    """VM 100 stays locked, nothing else having happened."""
+    assert vm.run("unxen", "repair", "proxmox:100", DIE_AFTER="lock").returncode == -signal.SIGKILL
+    assert vm.conf("100").main["lock"] == "create"
+
+
+def test_recovery_takes_the_lock_of_a_crash_away(vm) -> None:
+    crashed(vm)
+    assert main(["recover", "--quiet"]) == 0
+    assert "lock" not in vm.conf("100").main
+    assert slots(vm) == {"scsi0": VOLUME}
+
+
+def test_watcher_takes_it_away_even_where_it_only_reports(vm, tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "unxen.toml"
+    path.write_text('watch = "report"\nwatch_quiet_seconds = 0\n')
+    monkeypatch.setenv("UNXEN_CONFIG", str(path))
+    crashed(vm)
+    assert main(["watch", "proxmox", "--once"]) == 0
+    assert "lock" not in vm.conf("100").main
+    assert slots(vm) == {"scsi0": VOLUME}
+
+
+def test_half_written_disk_keeps_its_vm_locked_until_it_is_whole(vm, capfd, monkeypatch) -> None:
+    """The commit dies: Proxmox must not start what is a mix of old and new, whoever tries, on whatever node."""
+    before = digest(vm)
+    assert vm.run("unxen", "repair", "proxmox:100", DIE_AFTER="half-commit").returncode == -signal.SIGKILL
+    assert digest(vm) != before
+    assert "locked (create)" in vm.run("qm", "start", "100").stderr
+    refused(vm, capfd, "repair", "commit-unfinished", 44)
+    assert vm.conf("100").main["lock"] == "create"
+    assert main(["recover", "--quiet"]) == 0
+    assert "lock" not in vm.conf("100").main
+    assert main(["repair", "proxmox:100", "--quiet"]) == 0
+    assert slots(vm) == {"sata0": VOLUME}

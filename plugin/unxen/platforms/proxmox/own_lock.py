@@ -84,6 +84,12 @@ def left_behind(state_dir: Path, vmid: str, config: VmConfig) -> bool:
     return Mark(path, _read(path)).is_ours(config)
 
 
+def left_marks(state_dir: Path) -> tuple[str, ...]:
+    """The VMs whose locks somebody put there and did not take away, dead or alive."""
+    directory = state_dir / DIRECTORY
+    return tuple(sorted(each.name for each in directory.iterdir() if _read(each))) if directory.is_dir() else ()
+
+
 def _read(path: Path) -> tuple[str, ...]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

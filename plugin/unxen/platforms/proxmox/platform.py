@@ -156,6 +156,13 @@ class ProxmoxPlatform:
             return HookCall(vmid, phase, known_fine=True)
         return HookCall(vmid, phase, self.describe((f"{SCHEME}:{vmid}",), ()))
 
+    def settle(self, guest: Guest, /) -> None:
+        """Our lock goes where a dead unxen left it; a living one is waited for no longer than the settings say."""
+        vmid = vmid_of(guest)
+        if self._is_left_behind(vmid, self._config(vmid)):
+            with marked(self._settings.state_dir, vmid, self._settings.wait_seconds) as mark:
+                self._let_go(vmid, mark)
+
     def start(self, name: str, /) -> None:
         """Starts a VM, once its guard's worker has repaired it."""
         self._node.start(name)
