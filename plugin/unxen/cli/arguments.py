@@ -217,8 +217,13 @@ def _recover_options(parser: argparse.ArgumentParser) -> None:
 
 def _hooks_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("install", "remove", "status"), help="what to do")
-    parser.add_argument("platform", choices=("proxmox",), metavar="PLATFORM", help="proxmox")
-    parser.add_argument("targets", nargs="*", metavar="VMID", help="guests to install it in; remove takes it from all by default")
+    parser.add_argument("platform", choices=tuple(SCHEMES), metavar="PLATFORM", help=" or ".join(SCHEMES))
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="VMID",
+        help="guests of Proxmox VE to install the hookscript in, or to take it from; without one remove takes it from all",
+    )
     parser.add_argument("--storage", default="local", metavar="S", help="whose snippets it lies among (default local)")
 
 
@@ -247,7 +252,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
     "hook": ("answer a platform that is about to start a guest", (_platform_argument, _hook_arguments)),
-    "hooks": ("put the guard into guests of Proxmox VE, take it out, or tell which have it", (_hooks_options,)),
+    "hooks": ("put guard and services of a platform in place, tell how they are, or take them away", (_hooks_options,)),
     "report": ("show what became of all guests", (_report_options,)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }

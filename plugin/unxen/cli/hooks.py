@@ -1,48 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`unxen hooks`: the guard into guests of Proxmox VE and out of them again.
+"""`unxen hooks`: guard and services of a platform put in place, told, or taken away again.
 
-Writes the snippet and configurations, through the platform. libvirt's hook is one file for all domains and needs no verb.
+Writes through `host.hook_files`, and for the guests of Proxmox VE through the platform. Tells each thing on a line.
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from unxen.cli.call import Call
 from unxen.errors import refused
+from unxen.host.config import load_settings
+from unxen.host.hook_files import Found, HookFiles, PieceState, program_here
 from unxen.model.reason import ReasonKind
-from unxen.platforms.proxmox import node as door
-from unxen.platforms.proxmox.hookscript import NAME, Snippet
-from unxen.platforms.proxmox.node import LocalNode, is_vmid
+from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE
 
 # The package's place, and that of a checkout.
 PLACES = (Path("/usr/share/unxen/hooks"), Path(__file__).resolve().parents[3] / "hooks")
+ROOT = Path("/")
 
 
 def run(call: Call) -> int:
-    """Installs, removes or lists; tells each guest on a line."""
-    for each in call.targets:
-        if not is_vmid(each):
-            raise refused(ReasonKind.USAGE, each, verb="hooks", problem="the number of a virtual machine is expected")
-    snippet = Snippet(LocalNode(door.PLACES), call.storage)
-    told = {"install": _install, "remove": _remove, "status": _status}[call.action](snippet, call.targets)
-    sys.stdout.write("".join(f"{line}\n" for line in told))
+    """Installs, removes or lists: files and units of the host, or the hookscript of guests."""
+    if call.targets and call.platform != "proxmox":
+        raise refused(ReasonKind.USAGE, verb="hooks", problem=f"{call.platform} has one hook for all guests; name none")
+    for line in _lines(call):
+        sys.stdout.write(f"{visible(line)}\n")
     return DONE
 
 
-def _install(snippet: Snippet, vmids: tuple[str, ...]) -> list[str]:
-    if not vmids:
-        raise refused(ReasonKind.USAGE, verb="hooks", problem="name the guests that shall have it")
-    source = next((place / "proxmox" / NAME for place in PLACES if (place / "proxmox" / NAME).is_file()), None)
+def _lines(call: Call) -> Iterator[str]:
+    """Named guests are meant alone; without names the host is, and for what tells or takes away every guest too."""
+    if call.action == "remove":
+        yield from _guests(call)
+    if not call.targets:
+        yield from _host(call)
+    if call.action == "status" or (call.action == "install" and call.targets):
+        yield from _guests(call)
+
+
+def _host(call: Call) -> list[str]:
+    files = HookFiles(_sources(), load_settings().state_dir, program_here(sys.argv[0]), ROOT)
+    if call.action == "remove":
+        return [f"{each.place}: removed" for each in files.remove(call.platform)]
+    if call.action == "install":
+        done = files.install(call.platform)
+        return [f"{each.place}: {'replaced' if each.state is PieceState.OUTDATED else 'installed'}" for each in done]
+    return [_state(each) for each in files.status(call.platform)]
+
+
+def _state(found: Found) -> str:
+    enabled = {None: "", True: ", enabled", False: ", not enabled"}[found.enabled]
+    return f"{found.place}: {found.state.value}{enabled}"
+
+
+def _sources() -> Path:
+    source = next((each for each in PLACES if each.is_dir()), None)
     if source is None:
-        raise refused(ReasonKind.TOOL_MISSING, NAME, tool=NAME, package="unxen")
-    done = snippet.install(source, vmids)
-    return [f"proxmox:{vmid}: {'installed' if vmid in done else 'had it already'} ({snippet.volume})" for vmid in vmids]
+        raise refused(ReasonKind.TOOL_MISSING, "hooks", tool="the directory hooks", package="unxen")
+    return source
 
 
-def _remove(snippet: Snippet, vmids: tuple[str, ...]) -> list[str]:
-    return [f"proxmox:{vmid}: removed" for vmid in snippet.remove(vmids)]
+def _guests(call: Call) -> list[str]:
+    """The hookscript of Proxmox VE, which is a matter of each guest."""
+    if call.platform != "proxmox":
+        return []
+    from unxen.cli.hookscripts import told
 
-
-def _status(snippet: Snippet, vmids: tuple[str, ...]) -> list[str]:
-    return [f"proxmox:{vmid}: {snippet.volume}" for vmid in snippet.users() if not vmids or vmid in vmids]
+    return told(call, _sources())

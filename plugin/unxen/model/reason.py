@@ -85,6 +85,7 @@ class ReasonKind(Enum):
     RECOVERY_REFUSED = "recovery-refused"
     PLATFORM_REFUSED = "platform-refused"
     POLICY_REFUSED = "policy-refused"
+    FOREIGN_FILE = "foreign-file"
 
 
 Details = tuple[tuple[str, str], ...]

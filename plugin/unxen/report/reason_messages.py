@@ -366,6 +366,11 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "[{cause}]",
         "Give the paths of its disk images instead, with the virtual machine shut down.",
     ),
+    ReasonKind.FOREIGN_FILE: ReasonText(
+        "{subject} is there already and is not unxen's",
+        "Somebody else put it there, or changed it since unxen did; it was left as it is, and nothing else was installed.",
+        "Move it away or merge it by hand, then run unxen hooks install again.",
+    ),
     ReasonKind.POLICY_REFUSED: ReasonText(
         "{subject} is forbidden here[: {problem}]", "[{cause}]", "Ask whoever administers this host, or see /etc/unxen/unxen.toml."
     ),

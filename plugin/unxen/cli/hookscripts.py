@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of `unxen hooks` that is about guests of Proxmox VE, each of which has a hookscript of its own or none.
+
+Writes the snippet and configurations, through the platform.
+"""
+
+from pathlib import Path
+
+from unxen.cli.call import Call
+from unxen.errors import refused
+from unxen.model.reason import ReasonKind
+from unxen.platforms.proxmox import node as door
+from unxen.platforms.proxmox.hookscript import NAME, Snippet
+from unxen.platforms.proxmox.node import LocalNode, is_vmid
+
+
+def told(call: Call, sources: Path) -> list[str]:
+    """What was done, or how it is; a line each guest."""
+    for each in call.targets:
+        if not is_vmid(each):
+            raise refused(ReasonKind.USAGE, each, verb="hooks", problem="the number of a virtual machine is expected")
+    snippet = Snippet(LocalNode(door.PLACES), call.storage)
+    if call.action == "install":
+        return _install(snippet, sources / "proxmox" / NAME, call.targets)
+    if call.action == "remove":
+        return [f"proxmox:{vmid}: removed" for vmid in snippet.remove(call.targets)]
+    return [f"proxmox:{vmid}: {snippet.volume}" for vmid in snippet.users() if not call.targets or vmid in call.targets]
+
+
+def _install(snippet: Snippet, source: Path, vmids: tuple[str, ...]) -> list[str]:
+    done = snippet.install(source, vmids)
+    return [f"proxmox:{vmid}: {'installed' if vmid in done else 'had it already'} ({snippet.volume})" for vmid in vmids]
