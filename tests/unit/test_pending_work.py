@@ -5,6 +5,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from generators.disks import MIB, WindowsTree, format_ntfs, mounted, write_tree
@@ -211,3 +212,19 @@ def _is_file(volume: NtfsVolume, number: int) -> bool:
         return bool(volume.mft.file(number).named(Type.DATA)) and not volume.mft.file(number).listed
     except Malformed:
         return False
+
+
+def test_journal_with_bytes_changed_at_random_is_read_or_not_believed() -> None:
+    """Never anything else, and never without end."""
+    good = journal([ELSEWHERE, Action(0x08, 0x08, (9,), bytes(9000)), QUIET] * 20, buffered=True)
+    random = Random(7)
+    places = [*range(200), *range(PAGE, PAGE + 200), *range(2 * PAGE, 2 * PAGE + 300), *range(FIRST * PAGE, (FIRST + 20) * PAGE)]
+    for _ in range(300):
+        log = bytearray(good)
+        for at in random.sample(places, random.randint(1, 6)):
+            log[at] = random.choice((0, 0xFF, log[at] ^ 1 << random.randint(0, 7)))
+        try:
+            found = numbers(bytes(log))
+        except (Malformed, struct.error):
+            continue
+        assert found == sorted(set(found))

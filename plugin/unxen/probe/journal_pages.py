@@ -22,7 +22,8 @@ CLIENT = struct.Struct("<QQHHHHHHI")
 PAGE_HEAD = struct.Struct("<4sHHQIHHHHIQ")
 RECORD = struct.Struct("<QQQIHHIIHHHH")
 NO_CLIENT = 0xFFFF
-LARGEST_LOG = 512 << 20
+# Windows makes 64 MiB at most by itself; more than this would not fit into the parser's box beside everything else.
+LARGEST_LOG = 128 << 20
 MOST_RECORDS = 1 << 20
 
 
