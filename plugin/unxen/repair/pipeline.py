@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from unxen.errors import Refused, refused
 from unxen.host.files import free_bytes, private_directory
@@ -54,6 +55,7 @@ BASE_BLOCK_BYTES = 4096
 # Overlay and undo data hold whole clusters of 64 KiB around what changes; an appliance touches a few more.
 SPARE_BYTES = 32 << 20
 
+T = TypeVar("T")
 Decide = Callable[[Look, Bus | None], Judgement]
 Stepping = Callable[[Step], AbstractContextManager[None]]
 
@@ -134,6 +136,9 @@ class Pipeline:
                 edited = self._edit(editor, audits)
                 proofs = checks.begin_proofs(edited)
                 done = parcels(edited, self.first.facts, self.held)
+                if self.opened:
+                    # An appliance without KVM takes longer than a box may take for an answer that waits.
+                    audits, proofs = _had(audits()), _had(proofs())
             with self.step(Step.DELIVER):
                 way, second = self._deliver(done, disks, delivery)
                 transaction.delivered()
@@ -190,6 +195,10 @@ class Pipeline:
 
 
 @spending(Part.CLUSTERS)
+def _had(value: T) -> Callable[[], T]:
+    return lambda: value
+
+
 def _verify_nothing_else(held: HeldDisk, done: Sequence[Parcel], *, through_files: bool) -> None:
     """In place only the hive's clusters may differ; a file system that wrote them may have kept its books, too."""
     allowed = [place for each in done for place in (_books(each) if through_files else hive_ranges(each.record, each.volume))]
