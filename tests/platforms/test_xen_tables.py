@@ -205,6 +205,8 @@ def exported(word: str) -> ExportedMachine:
         return ExportedMachine(platform={name: XVA_SAMPLES.get(name, "something")})
     if place == "nvram":
         return ExportedMachine(platform={}, nvram={name: "x"})
+    if place == "other_config":
+        return ExportedMachine(platform={}, more_fields={"other_config": {name: "0/0000:04:00.0"}})
     if place == "vm":
         return ExportedMachine(platform={}, more_fields={name: "x"})
     kind, fields_ = ("VDI", {"type": "suspend", "virtual_size": "512"}) if name == "suspended" else (name, {})

@@ -144,6 +144,8 @@ def _losses(table: Mappings, vm: Record, objects: Objects, suspended: bool) -> t
     found |= {f"nvram/{name}" for name in vm.map("NVRAM").names()}
     found |= {f"object/{kind}" for kind in ("VTPM", "VGPU", "PVS_proxy") if objects.all(kind)}
     found |= {f"vm/{name}" for name in ("PCI_bus", "user_version") if vm.text(name)}
+    if vm.map("other_config").text("pci"):
+        found.add("other_config/pci")
     if suspended:
         found.add("object/suspended")
     return table.xva_losses(found)

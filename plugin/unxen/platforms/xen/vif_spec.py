@@ -12,6 +12,7 @@ from unxen.platforms.xen.unreadable import Unreadable
 
 DEFAULT_BRIDGE = "xenbr0"
 ONLY_PV = "vif"
+OPEN_VSWITCH = "openvswitch"
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 
@@ -23,10 +24,21 @@ def parse_card(text: str, number: int, table: Mappings) -> tuple[NetworkCard, tu
     model = table.card_model("" if words.get("type") == ONLY_PV else named)
     if model is None:
         losses.append(Loss(f"vif {number}: model={named}", "KVM has no such card", "Windows gets one that it has a driver for."))
-    bridge = words.get("bridge", DEFAULT_BRIDGE)
-    return NetworkCard(_mac(words.get("mac", ""), text), model or "", bridge, _number(words, "mtu"), _number(words, "vlan")), tuple(
-        losses
-    )
+    bridge, vlan, trunk = _switch(words)
+    if trunk:
+        losses.append(table.loss("vif_key", "trunk", f"vif {number}: trunk {trunk}"))
+    card = NetworkCard(_mac(words.get("mac", ""), text), model or "", bridge, _number(words, "mtu"), vlan or _number(words, "vlan"))
+    return card, tuple(losses)
+
+
+def _switch(words: dict[str, str]) -> tuple[str, int, str]:
+    """Bridge, tag and further tags; Open vSwitch has them in the name of the bridge: `br0.7`, `br0:7:8`."""
+    name = words.get("bridge", DEFAULT_BRIDGE)
+    if OPEN_VSWITCH not in words.get("script", ""):
+        return name, 0, ""
+    bridge, _, trunk = name.partition(":")
+    bridge, _, tag = bridge.partition(".")
+    return bridge, int(tag) if tag.isdecimal() and len(tag) < 5 else 0, trunk.replace(":", ", ")
 
 
 def _word(word: str, text: str) -> tuple[str, str]:

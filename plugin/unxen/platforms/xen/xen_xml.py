@@ -14,6 +14,7 @@ from unxen.platforms.xen.hvm_only import hvm_only
 from unxen.platforms.xen.mappings import Mappings, mappings
 from unxen.platforms.xen.safe_xml import parse_xml
 from unxen.platforms.xen.unreadable import Unreadable
+from unxen.platforms.xen.xl_cfg import serial_end
 from unxen.platforms.xen.xml_drives import xml_drives
 
 UNITS = {"b": 1, "bytes": 1, "kb": 1000, "k": 1 << 10, "kib": 1 << 10, "mb": 10**6, "m": 1 << 20, "mib": 1 << 20,
@@ -85,7 +86,7 @@ def _machine(domain: etree._Element, name: str, table: Mappings) -> MachineDefin
         on_crash=_action(domain, table, "on_crash", "destroy"),
         cards=cards,
         drives=drives,
-        losses=(*_losses(domain, table), *disk_losses, *card_losses),
+        losses=(*_losses(domain, table), *disk_losses, *card_losses, *_serial_ends(domain)),
     )
 
 
@@ -149,7 +150,8 @@ def _hyperv(domain: etree._Element, table: Mappings) -> tuple[str, ...]:
     """`<viridian/>` stands for the usual ones; libvirt's own names are taken as they are where the tables know them."""
     known = {name for row in table.values["viridian"].values() for name in row.kvm}
     named = [str(each.tag) for each in domain.findall("features/hyperv/*") if each.get("state") == "on"]
-    viridian = table.hyperv_all() if domain.find("features/viridian") is not None else ()
+    whole = domain.find("features/viridian") is not None or _attribute(domain, "features/hyperv", "mode") == "passthrough"
+    viridian = table.hyperv_all() if whole else ()
     clock = ("hypervclock",) if _timer(domain, "hypervclock") else ()
     return tuple(dict.fromkeys((*viridian, *(each for each in named if each in known), *clock)))
 
@@ -162,6 +164,10 @@ def _boot(domain: etree._Element) -> tuple[BootDevice, ...]:
 def _graphics(domain: etree._Element) -> Graphics:
     kinds = [each.get("type") for each in domain.findall("devices/graphics")]
     return Graphics("spice" if "spice" in kinds and "vnc" not in kinds else "vnc", _attribute(domain, "devices/graphics", "keymap"))
+
+
+def _serial_ends(domain: etree._Element) -> list[Loss]:
+    return [serial_end(each.get("type", "")) for each in domain.findall("devices/serial") if each.get("type", "pty") != "pty"]
 
 
 def _action(domain: etree._Element, table: Mappings, path: str, default: str) -> str:

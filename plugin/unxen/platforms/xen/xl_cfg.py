@@ -23,11 +23,11 @@ MOST_VCPUS = 4096
 HVMLOADER = "hvmloader"
 OFF = ("", "0", "none", "no", "false", "off", "127.0.0.1", "localhost")
 YES = ("1", "yes", "true", "on")
+SECOND_CARD = "Add the other one if the guest needs both."
 VALUED = {
     "bios": "firmware",
     "firmware": "firmware",
     "vga": "video",
-    "soundhw": "sound",
     "on_poweroff": "action",
     "on_reboot": "action",
     "on_crash": "action",
@@ -113,7 +113,7 @@ def machine_of(settings: Sequence[Setting]) -> MachineDefinition:
         video_memory=max(options.number("videoram", 0), 0) * 1024,
         graphics=Graphics("spice" if options.flag("spice") else "vnc", options.text("keymap")),
         tablet=True,
-        sound="".join(table.kvm("sound", options.text("soundhw"))),
+        sound="".join(table.kvm("sound", _sounds(options)[0])),
         serial=sum(each.lower() not in OFF for each in options.texts("serial")),
         on_poweroff=_action(options, table, "on_poweroff", "destroy"),
         on_reboot=_action(options, table, "on_reboot", "restart"),
@@ -165,6 +165,11 @@ def _video(options: Options, table: Mappings) -> str:
     return "".join(table.kvm("video", named))
 
 
+def _sounds(options: Options) -> list[str]:
+    """Older files name several cards in one string."""
+    return [each.strip() for each in options.text("soundhw").split(",")]
+
+
 def _action(options: Options, table: Mappings, name: str, default: str) -> str:
     found = table.kvm("action", options.text(name).replace("_", "-"))
     return found[0] if found else default
@@ -190,13 +195,24 @@ def _losses(options: Options, table: Mappings) -> tuple[Loss, ...]:
         if table.keeps("xl_option", setting.name) or _is_off(setting):
             continue
         found.append(table.loss("xl_option", setting.name))
-    return (*found, *_unknown_values(options, table))
+    cards = [Loss(f"soundhw {each}", "the new machine has one sound card", SECOND_CARD) for each in _sounds(options)[1:]]
+    ends = [serial_end(each) for each in options.texts("serial") if each.lower() not in (*OFF, "pty")]
+    return (*found, *_unknown_values(options, table), *cards, *ends)
+
+
+def serial_end(where: str) -> Loss:
+    """A serial port comes along; what it was connected to on the old host does not."""
+    return Loss(
+        f"serial {where}", "the port comes along, its other end was on the old host", "Connect it anew if something listens there."
+    )
 
 
 def _unknown_values(options: Options, table: Mappings) -> list[Loss]:
     """Values of known options that no table knows; the field has its default then."""
     found = [(name, options.text(name).replace("_", "-")) for name in VALUED]
-    return [table.unknown_value(name, value) for name, value in found if value and value.lower() not in table.values[VALUED[name]]]
+    found += [("soundhw", _sounds(options)[0])]
+    tables = {**VALUED, "soundhw": "sound"}
+    return [table.unknown_value(name, value) for name, value in found if value and value.lower() not in table.values[tables[name]]]
 
 
 def _is_off(setting: Setting) -> bool:
