@@ -75,11 +75,12 @@ VIF_SAMPLES = {
     "mtu": "mtu=9000",
     "vlan": "vlan=7",
 }
-XML = "<domain type='xen'>{head}<os>{os}</os><features>{features}</features><devices>{devices}</devices></domain>"
+XML = "<domain type='xen'>{head}<os>{os}</os><features>{features}</features><cpu>{cpu}</cpu><devices>{devices}</devices></domain>"
 PLAIN = {
     "head": "<name>x</name><memory>524288</memory>",
     "os": "<type machine='xenfv'>hvm</type>",
     "features": "",
+    "cpu": "",
     "devices": "",
 }
 XML_SAMPLES = {
@@ -102,7 +103,8 @@ XML_SAMPLES = {
     "on_poweroff": "<on_poweroff>restart</on_poweroff>",
     "on_reboot": "<on_reboot>destroy</on_reboot>",
     "on_crash": "<on_crash>restart</on_crash>",
-    "cpu": "<cpu><topology cores='2'/></cpu>",
+    "cpu/topology": "<topology cores='2'/>",
+    "cpu/feature": "<feature name='vmx' policy='require'/>",
     "devices/disk": "<disk><target dev='hda'/></disk>",
     "devices/interface": "<interface/>",
     "devices/graphics": "<graphics type='spice'/>",

@@ -25,6 +25,7 @@ def drives_of(specs: list[DiskSpec], table: Mappings) -> tuple[tuple[Drive, ...]
             losses.append(Loss(f"disk {spec.vdev}: {spec.target}", elsewhere, ATTACH))
             continue
         losses += [table.loss("disk_key", key, f"disk {spec.vdev}: {key}") for key in _lost(spec, table)]
+        losses += unknown_driver(spec.backendtype, spec.vdev or "", table)
         drives.append(_drive(spec, table))
     return tuple(drives), tuple(losses)
 
@@ -42,6 +43,13 @@ def _elsewhere(spec: DiskSpec) -> str:
     if ":" in (spec.target or "") and not (spec.target or "").startswith("/"):
         return "a disk over the network; it is left out"
     return ""
+
+
+def unknown_driver(name: str, slot: str, table: Mappings) -> list[Loss]:
+    """QEMU itself reads what any of Xen's known drivers read; of another one nobody knows what it did."""
+    if not name or table.kvm("disk_driver", name):
+        return []
+    return [Loss(f"disk {slot}: driver {name}", "unxen does not know it", "Make sure that the disk holds what its format says.")]
 
 
 def _drive(spec: DiskSpec, table: Mappings) -> Drive:

@@ -4,6 +4,7 @@
 Touches nothing. Raises Unreadable, and Refused(PARAVIRTUAL_GUEST) for a guest that is no whole machine.
 """
 
+import re
 from collections.abc import Iterator
 
 from lxml import etree
@@ -14,13 +15,13 @@ from unxen.platforms.xen.hvm_only import hvm_only
 from unxen.platforms.xen.mappings import Mappings, mappings
 from unxen.platforms.xen.safe_xml import parse_xml
 from unxen.platforms.xen.unreadable import Unreadable
-from unxen.platforms.xen.xl_cfg import serial_end
+from unxen.platforms.xen.xl_cfg import no_enlightenment, serial_end
 from unxen.platforms.xen.xml_drives import xml_drives
 
 UNITS = {"b": 1, "bytes": 1, "kb": 1000, "k": 1 << 10, "kib": 1 << 10, "mb": 10**6, "m": 1 << 20, "mib": 1 << 20,
          "gb": 10**9, "g": 1 << 30, "gib": 1 << 30, "tb": 10**12, "t": 1 << 40, "tib": 1 << 40}  # fmt: skip
 BOOT = {"hd": BootDevice.DISK, "cdrom": BootDevice.CDROM, "network": BootDevice.NETWORK, "fd": BootDevice.FLOPPY}
-PARENTS = ("os", "features", "devices")
+PARENTS = ("os", "features", "cpu", "devices")
 NAMESPACES = {"http://libvirt.org/schemas/domain/xen/1.0": "xen:"}
 MOST_VCPUS = 4096
 
@@ -64,20 +65,21 @@ def _machine(domain: etree._Element, name: str, table: Mappings) -> MachineDefin
         description="\n".join(filter(None, (_text(domain, "title"), _text(domain, "description")))),
         memory=_memory(domain, "currentMemory", most),
         max_memory=most,
-        vcpus=min(int(_attribute(domain, "vcpu", "current") or max_vcpus), max_vcpus),
+        vcpus=min(max(_count(domain, "vcpu", "current"), 0) or max_vcpus, max_vcpus),
         max_vcpus=max_vcpus,
-        cores_per_socket=int(_attribute(domain, "cpu/topology", "cores") or 0),
+        cores_per_socket=_cores(domain),
         firmware=_firmware(domain),
         secure_boot=_attribute(domain, "os/loader", "secure") == "yes",
         acpi=domain.find("features/acpi") is not None,
         apic=domain.find("features/apic") is not None,
         hpet=_timer(domain, "hpet"),
+        nested=_is_nested(domain),
         hyperv=_hyperv(domain, table),
         boot=_boot(domain),
         clock=Clock.LOCALTIME if _is_local(domain) else Clock.UTC,
-        clock_shift=int(_attribute(domain, "clock", "adjustment") or 0),
+        clock_shift=_count(domain, "clock", "adjustment"),
         video="".join(table.kvm("video", video)),
-        video_memory=int(_attribute(domain, "devices/video/model", "vram") or 0),
+        video_memory=max(_count(domain, "devices/video/model", "vram"), 0),
         graphics=_graphics(domain),
         sound="".join(table.kvm("sound", _attribute(domain, "devices/sound", "model"))),
         serial=len(domain.findall("devices/serial")),
@@ -95,22 +97,21 @@ def _text(domain: etree._Element, path: str) -> str:
 
 
 def _attribute(domain: etree._Element, path: str, name: str) -> str:
-    """An attribute, checked to be a number where one is expected by its name."""
     element = domain.find(path)
-    value = "" if element is None else element.get(name, "")
-    if name in NUMBERS and value and not value.lstrip("-").isdecimal():
-        return ""
-    return value if name not in NUMBERS or len(value) < 12 else ""
+    return "" if element is None else element.get(name, "")
 
 
-NUMBERS = ("current", "cores", "adjustment", "vram")
+def _count(domain: etree._Element, path: str, name: str) -> int:
+    """A whole number in an attribute; 0 where there is none that is sensible."""
+    text = _attribute(domain, path, name).strip()
+    return int(text) if re.fullmatch(r"-?[0-9]{1,10}", text) else 0
 
 
 def _number(domain: etree._Element, path: str, default: int) -> int:
     text = _text(domain, path)
     if not text:
         return default
-    if not text.isdecimal() or not text.isascii() or not 0 < int(text[:9]) <= MOST_VCPUS:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 0 < int(text) <= MOST_VCPUS:
         raise Unreadable(f"<{path}> is no sensible number", _line(domain, path))
     return int(text)
 
@@ -119,7 +120,7 @@ def _memory(domain: etree._Element, path: str, default: int) -> int:
     text, unit = _text(domain, path), _attribute(domain, path, "unit").lower() or "kib"
     if not text and default:
         return default
-    if not text.isdecimal() or not text.isascii() or len(text) > 18 or unit not in UNITS:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or unit not in UNITS:
         raise Unreadable(f"<{path}> is no sensible size", _line(domain, path))
     return int(text) * UNITS[unit]
 
@@ -137,6 +138,18 @@ def _firmware(domain: etree._Element) -> Firmware:
     return Firmware.UEFI if told or flash else Firmware.BIOS
 
 
+def _cores(domain: etree._Element) -> int:
+    """Per socket, threads among them: Windows counts both as processors of that socket."""
+    counts = [max(_count(domain, "cpu/topology", name), 0) for name in ("cores", "threads", "dies")]
+    return counts[0] * max(counts[1], 1) * max(counts[2], 1)
+
+
+def _is_nested(domain: etree._Element) -> bool:
+    """libvirt's word for nestedhvm is a feature of the processor."""
+    found = [each.get("policy", "require") for each in domain.findall("cpu/feature") if each.get("name") in ("vmx", "svm")]
+    return any(each in ("require", "force", "optional") for each in found)
+
+
 def _timer(domain: etree._Element, name: str) -> bool | None:
     present = {each.get("name"): each.get("present") for each in domain.findall("clock/timer")}
     return {"yes": True, "no": False}.get(present.get(name) or "")
@@ -148,12 +161,19 @@ def _is_local(domain: etree._Element) -> bool:
 
 def _hyperv(domain: etree._Element, table: Mappings) -> tuple[str, ...]:
     """`<viridian/>` stands for the usual ones; libvirt's own names are taken as they are where the tables know them."""
-    known = {name for row in table.values["viridian"].values() for name in row.kvm}
-    named = [str(each.tag) for each in domain.findall("features/hyperv/*") if each.get("state") == "on"]
+    known, named = _known_hyperv(table), _named_hyperv(domain)
     whole = domain.find("features/viridian") is not None or _attribute(domain, "features/hyperv", "mode") == "passthrough"
     viridian = table.hyperv_all() if whole else ()
     clock = ("hypervclock",) if _timer(domain, "hypervclock") else ()
     return tuple(dict.fromkeys((*viridian, *(each for each in named if each in known), *clock)))
+
+
+def _named_hyperv(domain: etree._Element) -> list[str]:
+    return [str(each.tag) for each in domain.findall("features/hyperv/*") if each.get("state") == "on"]
+
+
+def _known_hyperv(table: Mappings) -> set[str]:
+    return {name for row in table.values["viridian"].values() for name in row.kvm}
 
 
 def _boot(domain: etree._Element) -> tuple[BootDevice, ...]:
@@ -188,8 +208,7 @@ def _cards(domain: etree._Element, table: Mappings) -> tuple[tuple[NetworkCard, 
             why = f"it hung on a network of the old host ({network or each.get('type')})"
             losses.append(Loss(f"interface {number}", why, "Give the card the bridge or network of this host that it belongs to."))
         losses += [table.loss("vif_key", key, f"interface {number}: {key}") for key in _card_extras(each)]
-        mtu = _attribute(each, "mtu", "size")
-        cards.append(NetworkCard(_mac(each), model or "", bridge, int(mtu) if mtu.isdecimal() else 0, network=network))
+        cards.append(NetworkCard(_mac(each), model or "", bridge, max(_count(each, "mtu", "size"), 0), network=network))
     return tuple(cards), losses
 
 
@@ -206,7 +225,10 @@ def _card_extras(card: etree._Element) -> Iterator[str]:
 def _losses(domain: etree._Element, table: Mappings) -> list[Loss]:
     """One Loss per element that fills no field, however often it stands there."""
     paths = dict.fromkeys(_paths(domain))
-    return [table.loss("xml_element", path) for path in paths if not table.keeps("xml_element", path)] + _secrets(domain, table)
+    told = [table.loss("xml_element", path) for path in paths if not table.keeps("xml_element", path)]
+    known = _known_hyperv(table)
+    told += [no_enlightenment(each) for each in _named_hyperv(domain) if each not in known]
+    return told + _secrets(domain, table)
 
 
 def _paths(domain: etree._Element) -> Iterator[str]:

@@ -22,6 +22,7 @@ MIB = 1 << 20
 MOST_VCPUS = 4096
 HVMLOADER = "hvmloader"
 OFF = ("", "0", "none", "no", "false", "off", "127.0.0.1", "localhost")
+"""What loses nothing when it is lost; a screen that listened on its own host still does."""
 YES = ("1", "yes", "true", "on")
 SECOND_CARD = "Add the other one if the guest needs both."
 VALUED = {
@@ -184,8 +185,13 @@ def _hyperv(options: Options, table: Mappings) -> tuple[tuple[str, ...], tuple[L
     without = {each.removeprefix("!").lower() for each in groups if each.startswith("!")}
     wanted = [each for each in groups if not each.startswith("!") and each.lower() not in without]
     names = dict.fromkeys(name for each in wanted for name in table.hyperv(each) or ())
-    losses = tuple(Loss(f"viridian: {each}", "KVM has no such enlightenment", "Nothing is to do.", True) for each in unknown)
+    losses = tuple(no_enlightenment(each) for each in unknown)
     return tuple(names), losses
+
+
+def no_enlightenment(name: str) -> Loss:
+    """One of Xen's groups, or of another hypervisor's names, that KVM's libvirt has no switch for."""
+    return Loss(f"viridian: {name}", "KVM has no such enlightenment", "", harmless=True)
 
 
 def _losses(options: Options, table: Mappings) -> tuple[Loss, ...]:

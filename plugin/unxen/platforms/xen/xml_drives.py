@@ -7,7 +7,7 @@ Touches nothing. Raises Unreadable for image formats that unxen does not read.
 from lxml import etree
 
 from unxen.model.machine import Drive, Loss, Media
-from unxen.platforms.xen.drives import ATTACH, DEVICES, image_format
+from unxen.platforms.xen.drives import ATTACH, DEVICES, image_format, unknown_driver
 from unxen.platforms.xen.mappings import Mappings
 from unxen.platforms.xen.vdev import slot_order
 
@@ -31,6 +31,7 @@ def xml_drives(domain: etree._Element, table: Mappings) -> tuple[tuple[Drive, ..
         elif disk.get("device") == "floppy":
             losses.append(table.loss("xl_option", "fda", f"disk {slot}"))
         else:
+            losses += unknown_driver(_driver(disk, "name"), slot, table)
             drives.append(_drive(disk, slot, table))
     return tuple(drives), losses
 
@@ -55,17 +56,21 @@ def _elsewhere(disk: etree._Element) -> str:
     return ""
 
 
+def _driver(disk: etree._Element, name: str) -> str:
+    driver = disk.find("driver")
+    return "" if driver is None else driver.get(name, "")
+
+
 def _drive(disk: etree._Element, slot: str, table: Mappings) -> Drive:
-    source, driver = disk.find("source"), disk.find("driver")
+    source = disk.find("source")
     path = "" if source is None else source.get("file") or source.get("dev") or ""
     media = MEDIA.get(disk.get("device", ""), Media.DISK)
-    named = "" if driver is None else driver.get("type", "")
     return Drive(
         slot=slot,
         media=media,
         path=path,
-        format=image_format(named, slot, table),
+        format=image_format(_driver(disk, "type"), slot, table),
         block_device=disk.get("type") == "block" or path.startswith(DEVICES),
         read_only=media is Media.CDROM or disk.find("readonly") is not None,
-        discard=driver is not None and driver.get("discard") == "unmap",
+        discard=_driver(disk, "discard") == "unmap",
     )
