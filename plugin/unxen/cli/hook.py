@@ -12,7 +12,7 @@ from contextlib import suppress
 from unxen.cli.call import Call
 from unxen.host.config import knowledge_rows, load_settings
 from unxen.model.start import Answer, StartJudgement
-from unxen.platforms.schemes import make
+from unxen.platforms.schemes import hook_call, make
 from unxen.report.escape import visible
 from unxen.report.start_messages import tell_start
 
@@ -57,7 +57,7 @@ def _judgement(call: Call) -> StartJudgement:
     from unxen.services.guard import judge_start
 
     settings = load_settings()
-    parsed = make(call.platform, settings).hook_call(call.arguments, _definition())
+    parsed = hook_call(call.platform, settings, call.arguments, _definition())
     return judge_start(parsed, f"{call.platform}:{parsed.name}", settings, load_knowledge(knowledge_rows(settings)))
 
 

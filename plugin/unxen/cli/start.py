@@ -10,6 +10,8 @@ import sys
 from unxen.host import eyes
 
 LOOKING = ("inspect", "plan", "repair")
+BEFORE_A_START = {"prepare", "pre-start"}
+"""What libvirt and Proxmox call a hook with when a guest is about to start."""
 # What loading makes stays for good; looking for rings among it, again and again, took a tenth of a short call.
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
@@ -18,8 +20,7 @@ def entry() -> None:
     """The console script."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     arguments = sys.argv[1:]
-    # With --each every guest has a box of its own, in a process of its own perhaps.
-    if arguments[:1] and arguments[0] in LOOKING and not {"--each", "-h", "--help"} & set(arguments):
+    if _looks_at_one_guest(arguments):
         eyes.start()
     try:
         from unxen.cli.main import entry as main
@@ -30,3 +31,10 @@ def entry() -> None:
         main()
     finally:
         eyes.close()
+
+
+def _looks_at_one_guest(arguments: list[str]) -> bool:
+    """With --each every guest has a box of its own, in a process of its own perhaps; a hook looks before a start only."""
+    if arguments[:1] == ["hook"]:
+        return bool(BEFORE_A_START & set(arguments[2:]))
+    return bool(arguments) and arguments[0] in LOOKING and not {"--each", "-h", "--help"} & set(arguments)

@@ -12,21 +12,25 @@ from dataclasses import dataclass
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
-from unxen.platforms.base import Platform
+from unxen.platforms.base import HookCall, Platform
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """A platform: the module whose `make(settings)` gives it (empty: not in this version), and what its library is called."""
+    """A platform: the module whose `make(settings)` gives it (empty: not in this version), and what its library is called.
+
+    `hook`: a module whose `hook_call(arguments, stdin)` answers without the platform, where that is quicker and needs no library.
+    """
 
     module: str
     library: str = ""
     package: str = ""
+    hook: str = ""
 
 
 FILES = Scheme("unxen.platforms.files")
 SCHEMES: dict[str, Scheme] = {
-    "libvirt": Scheme("unxen.platforms.libvirt.platform", "libvirt", "python3-libvirt"),
+    "libvirt": Scheme("unxen.platforms.libvirt.platform", "libvirt", "python3-libvirt", "unxen.platforms.libvirt.hook"),
     "proxmox": Scheme("unxen.platforms.proxmox.platform"),
 }
 
@@ -51,6 +55,14 @@ def platform_for(targets: Sequence[str], settings: Settings) -> Platform:
         problem = "a guest of a platform is a TARGET by itself; --each takes several"
         raise refused(ReasonKind.USAGE, next(each for each in targets if scheme_of(each)), problem=problem)
     return make(schemes.pop(), settings)
+
+
+def hook_call(scheme: str, settings: Settings, arguments: Sequence[str], stdin: bytes) -> HookCall:
+    """What a platform's hook was called with."""
+    if SCHEMES[scheme].hook:
+        call: HookCall = importlib.import_module(SCHEMES[scheme].hook).hook_call(arguments, stdin)
+        return call
+    return make(scheme, settings).hook_call(arguments, stdin)
 
 
 def make(scheme: str, settings: Settings) -> Platform:

@@ -8,7 +8,7 @@ mark; every other format is taken from the XML alone. Raises Refused(PLATFORM_RE
 import os
 from collections.abc import Callable
 
-from unxen.errors import refused
+from unxen.errors import Refused, refused
 from unxen.model.disk import Disk
 from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.reason import ReasonKind
@@ -90,3 +90,11 @@ def vhd_format(path: str) -> ImageFormat | None:
     if head == _VHDX:
         return ImageFormat.VHDX
     return ImageFormat.VHD if _VHD in (head, foot) else None
+
+
+def sniffed_format(disk: Element, pool_path: PoolPath) -> ImageFormat | None:
+    """The same for a disk of a definition; None too where its file is out of reach."""
+    try:
+        return vhd_format(source_path(disk, pool_path))
+    except Refused:
+        return None

@@ -5,13 +5,12 @@ Asks libvirt nothing, for it waits for the answer with the domain locked. A defi
 guard takes for "not judged". Arguments beyond the third have grown over versions and are not looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from unxen.model.guest import Guest
-from unxen.model.ids import ImageFormat
 from unxen.platforms.base import HookCall, HookPhase
-from unxen.platforms.libvirt.domain_xml import Element, parse_domain
-from unxen.platforms.libvirt.guest_disks import guest_disks
+from unxen.platforms.libvirt.domain_xml import parse_domain
+from unxen.platforms.libvirt.guest_disks import guest_disks, sniffed_format
 from unxen.platforms.libvirt.leftovers import leftovers
 from unxen.platforms.libvirt.machine import machine_of
 from unxen.platforms.libvirt.pool_files import all_directories, volume_path
@@ -19,14 +18,14 @@ from unxen.platforms.libvirt.pool_files import all_directories, volume_path
 PHASES = {("prepare", "begin"): HookPhase.BEFORE_START, ("release", "end"): HookPhase.AFTER_STOP}
 
 
-def parse_hook_call(arguments: Sequence[str], stdin: bytes, format_of: Callable[[Element], ImageFormat | None]) -> HookCall:
+def hook_call(arguments: Sequence[str], stdin: bytes) -> HookCall:
     """The call; a guest only where something can be answered."""
     name, operation, moment = (*arguments, "", "", "")[:3]
     phase = PHASES.get((operation, moment), HookPhase.OTHER)
     if phase is not HookPhase.BEFORE_START:
         return HookCall(name, phase)
     root = parse_domain(stdin)
-    machine = machine_of(root, leftovers(root, format_of))
+    machine = machine_of(root, leftovers(root, lambda disk: sniffed_format(disk, volume_path)))
     # Without the platform's id: no waiting switch is asked for, which would need a definition that nobody may ask for now.
     guest = Guest((f"libvirt:{name}",), guest_disks(root, volume_path), machine, backing_dirs=all_directories())
     return HookCall(name, phase, guest)

@@ -37,8 +37,8 @@ from unxen.platforms.libvirt.domain_xml import (
     target_of,
     uuid_of,
 )
-from unxen.platforms.libvirt.guest_disks import PoolPath, guest_disks, source_path, vhd_format
-from unxen.platforms.libvirt.hook import parse_hook_call
+from unxen.platforms.libvirt.guest_disks import PoolPath, guest_disks, sniffed_format, source_path
+from unxen.platforms.libvirt.hook import hook_call
 from unxen.platforms.libvirt.leftovers import leftovers, missing_bridges
 from unxen.platforms.libvirt.machine import machine_of
 from unxen.platforms.libvirt.note import note_element
@@ -165,7 +165,7 @@ class LibvirtPlatform:
 
     def hook_call(self, arguments: Sequence[str], stdin: bytes, /) -> HookCall:
         """The definition that is about to start, from standard input; libvirt is not asked."""
-        return parse_hook_call(arguments, stdin, self._format_of_file)
+        return hook_call(arguments, stdin)
 
     def _reconnected(self, seconds: float) -> frozenset[str]:
         try:
@@ -214,10 +214,7 @@ class LibvirtPlatform:
             return ()
 
     def _format_of(self, disk: Element) -> ImageFormat | None:
-        return _sniffed(disk, self._volume_path)
-
-    def _format_of_file(self, disk: Element) -> ImageFormat | None:
-        return _sniffed(disk, pool_files.volume_path)
+        return sniffed_format(disk, self._volume_path)
 
     def _shared(self, root: Element, guest: Guest) -> tuple[Reason, ...]:
         """Disks that another domain has too, or that say of themselves that they are shared."""
@@ -307,10 +304,3 @@ def _reachable(root: Element, pool_path: PoolPath) -> tuple[Disk, ...]:
         return guest_disks(root, pool_path)
     except Refused:
         return ()
-
-
-def _sniffed(disk: Element, pool_path: PoolPath) -> ImageFormat | None:
-    try:
-        return vhd_format(source_path(disk, pool_path))
-    except Refused:
-        return None
