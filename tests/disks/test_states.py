@@ -14,10 +14,12 @@ import jsonschema
 import pytest
 from generators import states
 from generators.disks import MIB, WindowsTree, format_ntfs, make_disk, mounted, write_tree
-from generators.hives import driver_files, windows_hive
+from generators.hives import add_family, driver_files, windows_hive
 from generators.kernels import kernel
 from generators.tables import BASIC, gpt_disk, put, row, table
+from generators.volumes import open_volume, write_log
 from unxen.cli.main import main
+from unxen.probe.mft_record import Type
 
 pytestmark = pytest.mark.disk
 
@@ -26,9 +28,9 @@ ACCEPT = "--accept-unclean-volume"
 NEW_WINDOWS = "$WINDOWS.~BT/NewOS/Windows/System32/config/SYSTEM"
 
 
-def windows(path: Path, hive: bytes, version: tuple[int, int, int] = (10, 0, 19041)) -> Path:
+def windows(path: Path, hive: bytes, version: tuple[int, int, int] = (10, 0, 19041), size: int = 24 * MIB) -> Path:
     """A bare NTFS volume with this Windows."""
-    return make_disk(path, hive, format="raw", scheme="none", kernel=kernel(version), files=driver_files(hive), size=24 * MIB)
+    return make_disk(path, hive, format="raw", scheme="none", kernel=kernel(version), files=driver_files(hive), size=size)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,20 @@ def test_snapshot_of_a_running_machine_is_repaired_in_place_when_its_journal_lea
     assert unxen("inspect", disk)[0] == 0
     assert unxen("undo", disk)[0] == 0
     assert digest(disk) == before
+
+
+@pytest.mark.corpus
+def test_real_hive_beside_the_open_journal_of_a_real_windows_is_repaired_in_place(unxen, corpus, tmp_path: Path) -> None:
+    real = open_volume(corpus.path("ntfs-compressed/test.ntfs.dd"))
+    log = real.mft.read(real.mft.stream(real.mft.file(2), Type.DATA), 0, 2 * MIB)
+    path = windows(tmp_path / "disk.raw", add_family(corpus.read("win10-19041-x64-vmware/SYSTEM"), "xcpng"), size=48 * MIB)
+    write_log(path, [log])
+    before = digest(path)
+    code, document = unxen("repair", path)
+    assert (code, document["delivery"], "unclean-volume" in notes(document)) == (0, "in-place", True)
+    assert unxen("inspect", path)[0] == 0
+    assert unxen("undo", path)[0] == 0
+    assert digest(path) == before
 
 
 @pytest.mark.parametrize("options", [(), (ACCEPT,)])
