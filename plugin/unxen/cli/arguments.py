@@ -194,6 +194,17 @@ def _import_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _switch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs=1, metavar="TARGET", help="a VM, such as proxmox:100")
+    parser.add_argument("--bus", type=_bus, required=True, metavar="BUS", help=f"where to: {', '.join(BUS_NAMES)}")
+    parser.add_argument("--host", required=True, metavar="HOST", help="a node of its cluster, with :PORT if it is not 8006")
+    parser.add_argument("--token-file", required=True, metavar="FILE", help="file that holds USER@REALM!NAME=SECRET")
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument("--ca", default="", metavar="FILE", help="authority that signed the node's certificate")
+    trust.add_argument("--insecure", action="store_true", help="do not check the certificate")
+    parser.add_argument("--dry-run", action="store_true", help="tell what would change")
+
+
 def _watch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="look at every guest once and end")
     parser.add_argument("--debug", action="store_true", help="tell every program that is started, and where an error came from")
@@ -247,6 +258,10 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "import": (
         "copy a disk or an .xva export into Proxmox VE, make it bootable and attach it, in one go",
         (_import_options, _output_options),
+    ),
+    "switch": (
+        "move the boot disk of a VM on a Proxmox cluster elsewhere to another bus, without a look at it",
+        (_switch_options, _output_options),
     ),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
     "doctor": ("check that this host has what a repair needs", (_doctor_options,)),

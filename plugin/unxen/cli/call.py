@@ -42,6 +42,10 @@ class Call:
     once: bool = False
     storage: str = ""
     vmid: str = ""
+    host: str = ""
+    token_file: str = ""
+    ca: str = ""
+    insecure: bool = False
     html: str = ""
     days: int = 0
     forget: int | None = None

@@ -33,6 +33,7 @@ HOST_VERBS = {
     "hooks": "hooks",
     "import": "import_",
     "report": "report",
+    "switch": "switch",
     "watch": "watch",
 }
 READER_GONE = 128 + signal.SIGPIPE

@@ -172,7 +172,7 @@ class LocalNode:
         except Refused as error:
             if error.first.kind is not ReasonKind.TOOL_FAILED:
                 raise
-            raise _said_no(argv, error.first.detail("cause")) from error
+            raise said_no(argv, error.first.detail("cause")) from error
 
     def _no_such_vm(self, vmid: str) -> Refused:
         if not (self.places.etc / "qemu-server").is_dir():
@@ -180,7 +180,7 @@ class LocalNode:
         return refused(ReasonKind.PLATFORM_REFUSED, vmid, problem="this node has no such virtual machine")
 
 
-def _said_no(argv: Sequence[str], words: str) -> Refused:
+def said_no(argv: Sequence[str], words: str) -> Refused:
     """Proxmox' answer as a reason: a VM that it is busy with is another matter than one that it will not change."""
     last = " ".join(line.strip() for line in words.splitlines() if line.strip())
     if _CHANGED in words:

@@ -18,10 +18,17 @@ from unxen.platforms.proxmox.switch import pending_trouble
 
 def obstacles(target: str, vmid: str, config: VmConfig, node: LocalNode, *, locked_by_us: bool) -> tuple[Reason, ...]:
     """Every reason not to touch this VM's disks."""
-    return tuple(_obstacles(target, vmid, config, node, locked_by_us))
+    shared = other_users(vmid, set(disks_of(config).values()), node.places.etc)
+    others = tuple(reason(ReasonKind.DISK_SHARED, volume, others=f"VM {other}") for volume, other in shared)
+    return own_obstacles(target, vmid, config, locked_by_us=locked_by_us) + others
 
 
-def _obstacles(target: str, vmid: str, config: VmConfig, node: LocalNode, locked_by_us: bool) -> Iterator[Reason]:
+def own_obstacles(target: str, vmid: str, config: VmConfig, *, locked_by_us: bool) -> tuple[Reason, ...]:
+    """Those that stand in its own configuration."""
+    return tuple(_own_obstacles(target, vmid, config, locked_by_us))
+
+
+def _own_obstacles(target: str, vmid: str, config: VmConfig, locked_by_us: bool) -> Iterator[Reason]:
     if config.is_template:
         yield reason(ReasonKind.PLATFORM_REFUSED, target, problem="it is a template, the base of other virtual machines")
     if config.lock and not locked_by_us:
@@ -29,10 +36,8 @@ def _obstacles(target: str, vmid: str, config: VmConfig, node: LocalNode, locked
     if config.has_memory_image:
         yield reason(ReasonKind.SAVED_STATE, target)
     if waiting := pending_trouble(config):
-        problem = f"changes of its disks wait for its next start: {', '.join(waiting)} (qm revert or start it first)"
+        problem = f"changes of its disks wait for its next start: {', '.join(waiting)} (qm pending {vmid} shows them)"
         yield reason(ReasonKind.PLATFORM_REFUSED, target, problem=problem)
-    for volume, other in other_users(vmid, set(disks_of(config).values()), node.places.etc):
-        yield reason(ReasonKind.DISK_SHARED, volume, others=f"VM {other}")
 
 
 def other_users(vmid: str, wanted: Collection[str], etc: Path) -> Iterator[tuple[str, str]]:
