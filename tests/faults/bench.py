@@ -10,16 +10,17 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from generators.disks import MIB, SECTOR, make_disk, mounted
+from generators.disks import MIB, make_disk, mounted
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
 
-from faults.strikes import run_struck
+from faults.strikes import Strike, run_struck
 
+UNFINISHED = 44
 SIZE = 12 * MIB
 PIECE, GAP = 4096, 128 << 10
 QEMU_NAMES = {"vhd": "vpc", "lazy": "qcow2", "chain": "qcow2"}
@@ -90,8 +91,8 @@ class Bench:
     directory: Path
     state: Path
     kinds: tuple[str, ...]
-    struck: int = 0
-    found: dict[str, int] = field(default_factory=dict)
+    faults: int = 0
+    finished: int = 0
 
     @classmethod
     def make(cls, master: Path, directory: Path, state: Path, kinds: Sequence[str]) -> "Bench":
@@ -147,7 +148,7 @@ class Bench:
     def _copy_state(self, source: Path, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
         if source.is_dir():
-            shutil.copytree(source, target)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("nbd"))
 
     def content(self, number: int) -> str:
         """`was`, `new`, or `mixed`."""
@@ -194,9 +195,18 @@ class Bench:
                 code = subprocess.run(["qemu-img", "check", "-q", self.disk(number)], check=False, stdout=-3, stderr=-3).returncode
                 assert code in (0, 3), f"{what}: check {code}"
         (found,) = contents
-        self.struck += 1
-        self.found[found] = self.found.get(found, 0) + 1
         return found
 
-
-__all__ = ["SECTOR", "Bench", "make_image", "make_master"]
+    def strike(self, what: str, start: str, argv: Sequence[object], strike: Strike, codes: Container[int]) -> str:
+        """One fault from start to end: set back, struck, recovered, held against what may be; gives what the disks hold."""
+        self.restore(start)
+        code = run_struck(argv, strike)
+        assert code in codes, f"{what}: ended with {code}"
+        begun = self.unfinished()
+        assert begun == (code == UNFINISHED) or code < 0, f"{what}: {begun} begun, ended with {code}"
+        assert run_struck(["recover"]) == 0, what
+        found = self.check_settled(what)
+        self.faults += 1
+        if begun:
+            self.finished += 1
+        return found

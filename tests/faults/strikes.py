@@ -84,6 +84,17 @@ def crossings(argv: Sequence[object]) -> list[str]:
     return names
 
 
+def moments(names: Sequence[str]) -> list[int]:
+    """The boundaries at which a kill may leave something else than at another: numbers from 1.
+
+    What lies between the end of a step and the beginning of the next changes nothing; of many writes in a row three are enough.
+    """
+    found = [number for number, name in enumerate(names, 1) if name.startswith("before")]
+    writes = [number for number in found if names[number - 1] == "before write"]
+    few = {writes[0], writes[len(writes) // 2], writes[-1]} if writes else set()
+    return [number for number in found if number not in writes or number in few] + [len(names)]
+
+
 def _watch(cross: Callable[[str], object]) -> None:
     for owner, name in CROSSINGS:
         _wrap(owner, name, cross)
@@ -169,3 +180,31 @@ def die_after(seconds: float) -> Callable[[StorageDaemon], None]:
             os._exit(0)
 
     return act
+
+
+def with_blkdebug(event: str, errno: int, *, once: bool) -> Strike:
+    """QEMU's own debug driver beneath the disk, which gives an error at an event; from the commit on."""
+
+    def set_up() -> None:
+        real_node, real_commit = StorageDaemon._base_node, StorageDaemon.commit
+        armed = False
+
+        def node(self):
+            found = real_node(self)
+            if armed:
+                rule = {"event": event, "errno": errno, "once": once, "immediately": True}
+                found["file"] = {"driver": "blkdebug", "image": found["file"], "inject-error": [rule]}
+            return found
+
+        def commit(self, overlay):
+            nonlocal armed
+            if not armed:
+                armed = True
+                self.close_image(overlay)
+                self.reopen_base(read_only=True)
+                self.open_image(overlay, above_base=True)
+            real_commit(self, overlay)
+
+        StorageDaemon._base_node, StorageDaemon.commit = node, commit
+
+    return set_up

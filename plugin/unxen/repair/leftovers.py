@@ -54,10 +54,15 @@ def tidy(journal: Journal, state_dir: Path) -> None:
                 forget_undone(journal, entry)
     for entry in journal.in_states((EntryState.ROLLED_BACK,)):
         forget_undo_data(journal, entry)
+    tidy_directories(journal, state_dir)
+
+
+def tidy_directories(journal: Journal | None, state_dir: Path) -> None:
+    """Working directories in which nobody works; without a journal nobody ever came far in one."""
     place = state_dir / WORK
     for directory in sorted(place.iterdir()) if place.is_dir() else []:
         with suppress(Refused), locks_named(state_dir / LOCKS, {directory.name: str(directory)}):
-            if not _is_needed(journal, directory):
+            if journal is None or not _is_needed(journal, directory):
                 _empty(directory)
 
 

@@ -17,7 +17,7 @@ from unxen.model.judgement import Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
 from unxen.model.settings import Settings
-from unxen.repair.leftovers import tidy
+from unxen.repair.leftovers import tidy, tidy_directories
 from unxen.repair.recover import Ending, abandon, recover_entry
 from unxen.workflow.steps import Stopwatch
 
@@ -62,7 +62,9 @@ def nothing_interrupted() -> Outcome:
 
 def tidy_up(settings: Settings) -> None:
     """Files that nobody will ask for any more go."""
-    if has_journal(settings.state_dir):
+    if not has_journal(settings.state_dir):
+        tidy_directories(None, settings.state_dir)
+    else:
         with open_journal(settings.state_dir) as journal:
             tidy(journal, settings.state_dir)
             purge(journal, settings.undo_days, settings.undo_bytes)
