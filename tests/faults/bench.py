@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from generators.disks import MIB, make_disk, mounted
@@ -93,6 +93,7 @@ class Bench:
     kinds: tuple[str, ...]
     faults: int = 0
     finished: int = 0
+    ends: set[str] = field(default_factory=set)
 
     @classmethod
     def make(cls, master: Path, directory: Path, state: Path, kinds: Sequence[str]) -> "Bench":
@@ -207,6 +208,7 @@ class Bench:
         assert run_struck(["recover"]) == 0, what
         found = self.check_settled(what)
         self.faults += 1
+        self.ends.add(found)
         if begun:
             self.finished += 1
         return found

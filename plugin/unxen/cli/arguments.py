@@ -141,6 +141,11 @@ def _repair_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="do everything but the last step; the disk stays as it is")
 
 
+def _undo_options(parser: argparse.ArgumentParser) -> None:
+    text = "put back the registry values that still stand as the repair left them, though Windows has run since"
+    parser.add_argument("--registry", action="store_true", help=text)
+
+
 def _wait_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", type=_seconds, metavar="S", help="wait up to S seconds for another unxen on the same disk")
 
@@ -252,7 +257,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         "make Windows bootable: edit, verify, commit",
         (_target_options, _choice_options, _state_options, _repair_options, _wait_option, _output_options),
     ),
-    "undo": ("give back a repaired disk as it was before", (_target_options, _wait_option, _output_options)),
+    "undo": ("give back a repaired disk as it was before", (_target_options, _undo_options, _wait_option, _output_options)),
     "recover": ("finish or throw away what an interruption left, on all disks", (_recover_options, _output_options)),
     "convert": ("turn a machine of Xen into one of KVM, and tell what does not come along", (_convert_options, _output_options)),
     "import": (

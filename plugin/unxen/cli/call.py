@@ -49,6 +49,7 @@ class Call:
     html: str = ""
     days: int = 0
     forget: int | None = None
+    registry: bool = False
     define: bool = False
     repair: bool = False
     create: str = ""

@@ -15,6 +15,7 @@ class EntryKind(Enum):
 
     REPAIR = "repair"
     UNDO = "undo"
+    REGISTRY_UNDO = "registry-undo"
 
 
 class EntryState(Enum):

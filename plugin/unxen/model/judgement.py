@@ -154,6 +154,7 @@ class NoteKind(Enum):
     HIVE_REPLAYED = "hive-replayed"
     HIVE_STALE = "hive-stale"
     MISSING_BRIDGE = "missing-bridge"
+    LEFT_ALONE = "left-alone"
     COMMIT_FINISHED = "commit-finished"
     OVERLAY_THROWN_AWAY = "overlay-thrown-away"
     STILL_AT_WORK = "still-at-work"

@@ -18,6 +18,7 @@ OPERATIONS = {
     "header": "unxen.probe.image_header:answer",
     "look": "unxen.probe.look_inside:answer",
     "footprint": "unxen.probe.footprint:answer",
+    "standing": "unxen.probe.registry_answers:standing",
     "edit": "unxen.probe.registry_answers:edit",
     "prove": "unxen.probe.registry_answers:prove",
     "audit": "unxen.probe.registry_answers:audit",

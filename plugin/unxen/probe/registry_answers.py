@@ -16,6 +16,7 @@ from unxen.registry import audit as audit_module
 from unxen.registry import editor
 from unxen.registry.flaws import Proof
 from unxen.registry.proof import prove as prove_edit
+from unxen.registry.standing import standing as what_stands
 
 MAX_ROWS = 200_000
 """A hive of 40 MB holds about as many keys and values; more differences than that are no answer."""
@@ -27,6 +28,13 @@ def edit(request: Request) -> Response:
     document = _fields(request.payload, "edits", "sequence", "audited")
     edits, audited = decode(tuple[Edit, ...], document["edits"]), decode(bool, document["audited"])
     return Response({}, (editor.edit_hive(hive, edits, _sequence(document["sequence"]), audited=audited),))
+
+
+def standing(request: Request) -> Response:
+    """`{"edits": […]}` and one hive; gives `{"standing": […]}`, a row for every edit."""
+    (hive,) = request.blobs
+    edits = decode(tuple[Edit, ...], _fields(request.payload, "edits")["edits"])
+    return Response({"standing": encode(what_stands(hive, edits))}, ())
 
 
 def prove(request: Request) -> Response:

@@ -14,6 +14,7 @@ from unxen.host.sandbox import Box
 from unxen.model.codec import CodecError, decode, encode
 from unxen.model.edit import Edit
 from unxen.model.reason import ReasonKind
+from unxen.model.standing import Standing
 from unxen.registry.base_block import read_base_block
 from unxen.registry.flaws import Flaw, Proof
 
@@ -27,6 +28,15 @@ def edit_hive(box: Box, hive: bytes, edits: Sequence[Edit], sequence: int | None
     document = {"edits": encode(tuple(edits)), "sequence": sequence, "audited": audited}
     answer = box.ask("edit", document, blobs=(hive,))
     return _checked("edit", lambda: _edited(answer, hive))
+
+
+def standing_in(box: Box, hive: bytes, edits: Sequence[Edit]) -> tuple[Standing, ...]:
+    """What stands at the place of every edit; see `registry.standing`."""
+    answer = box.ask("standing", {"edits": encode(tuple(edits))}, blobs=(hive,))
+    found = _checked("standing", lambda: decode(tuple[Standing, ...], _only(answer, "standing")))
+    if len(found) != len(edits):
+        raise refused(ReasonKind.PROBE_FAILED, "standing", cause="another number of rows")
+    return found
 
 
 def begin_proof(box: Box, before: bytes, after: bytes) -> Callable[[], Proof]:

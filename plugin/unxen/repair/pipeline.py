@@ -66,12 +66,16 @@ class Result:
 
     entry: int
     delivery: str
-    after: Judgement
+    after: Judgement | None
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Everything that the steps share."""
+    """Everything that the steps share.
+
+    `decide` judges the result, which must be whole then. An undo of registry values has nothing to judge: `undoes` is the entry
+    that it takes back, and its own edits are all that it has to show.
+    """
 
     journal: Journal
     settings: Settings
@@ -79,11 +83,12 @@ class Pipeline:
     held: tuple[HeldDisk, ...]
     first: Look
     judgement: Judgement
-    decide: Decide
+    decide: Decide | None
     step: Stepping
     listener: Listener
     opened: tuple[Partition, ...] = ()
     keys: tuple[str, ...] = field(default=(), repr=False)
+    undoes: int | None = None
 
     def run(self, target: Sequence[str], delivery: Delivery, dry_run: bool, definition: DefinitionRow | None = None) -> Result:
         """From the plan to the committed disks; with `dry_run` to the verified overlays. The definition is only kept."""
@@ -96,10 +101,11 @@ class Pipeline:
             self.journal,
             self.settings.state_dir,
             disks,
-            kind=EntryKind.REPAIR,
+            kind=EntryKind.REPAIR if self.undoes is None else EntryKind.REGISTRY_UNDO,
             target=target,
             plan_id=plan.id,
             plan=document,
+            undoes=self.undoes,
             definition=definition,
         )
         with transaction:
@@ -127,7 +133,7 @@ class Pipeline:
 
     def _until_verified(
         self, transaction: Transaction, disks: Sequence[HeldDisk], delivery: Delivery
-    ) -> tuple[Sequence[Parcel], str, Judgement]:
+    ) -> tuple[Sequence[Parcel], str, Judgement | None]:
         with hive_checks() as checks, Box.open(edits=True, ahead="edit") as editor, Box.open(ahead="look") as eyes:
             with self.step(Step.OVERLAY):
                 transaction.stage()
@@ -182,13 +188,14 @@ class Pipeline:
                 refuse_forbidding(flaws, each.installation)
             raise
 
-    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str, second: Look) -> Judgement:
+    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str, second: Look) -> Judgement | None:
         planned = [each.installation.id for each in done]
         verify_installations(self.first.facts, second.facts)
         verify_others(self.first.facts, second.facts, planned)
         bus = self.judgement.bus
-        after = self.decide(second, bus)
-        verify_chains(after, bus, planned)
+        after = self.decide(second, bus) if self.decide else None
+        if after is not None:
+            verify_chains(after, bus, planned)
         for held in disks:
             _verify_nothing_else(held, [each for each in done if each.held is held], through_files=way != Delivery.IN_PLACE.value)
         return after

@@ -50,7 +50,7 @@ class Found:
 
 def find_repair(journal: Journal, held: Sequence[HeldDisk], target: Sequence[str]) -> Found:
     """The newest repair of these disks whose old bytes are still there, by their files, else by what is on them."""
-    entries = [each for each in journal.in_states(DONE_STATES) if each.kind is EntryKind.REPAIR and _is_kept(each)]
+    entries = [each for each in journal.in_states(DONE_STATES) if each.kind is not EntryKind.UNDO and _is_kept(each)]
     by_key = {each.key: each for each in held}
     same = [entry for entry in entries if all(row.key in by_key for row in entry.disks)]
     for entry in same[:1]:

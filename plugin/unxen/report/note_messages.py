@@ -46,6 +46,7 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     "[. It ended behind entry {last}, where Windows ends too: in {log} {ended}]",
     NoteKind.HIVE_STALE: "the registry is older than what Windows knew, and its logs do not help ({logs}). It is used as it is,"
     " because that was asked for: what was changed after its last full write is lost[; the newest key in it is of {newest}]",
+    NoteKind.LEFT_ALONE: "left alone: {subject}[ ({cause})]",
     NoteKind.COMMIT_FINISHED: "the interrupted {subject} was finished, and every byte of it compared[; attach the disk on {bus}]",
     NoteKind.OVERLAY_THROWN_AWAY: "the interrupted {subject} had not touched the disk; what was prepared for it is thrown away",
     NoteKind.STILL_AT_WORK: "another unxen is at work on it; left alone",

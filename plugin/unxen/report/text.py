@@ -18,7 +18,7 @@ from unxen.report.messages import bus_words, tell_note, tell_reason
 from unxen.report.step_messages import VERDICT_WORDS
 from unxen.report.text_boot import boot_path, buses, why_it_stops
 from unxen.report.text_next import definition_lines, done_lines, next_lines
-from unxen.report.text_plan import plan_lines, plan_summary
+from unxen.report.text_plan import counted, plan_lines, plan_summary
 from unxen.report.text_xen import xen_left
 
 _UNDONE = {
@@ -72,7 +72,7 @@ def _name(outcome: Outcome) -> str:
 def _verdict(outcome: Outcome) -> str:
     bus = outcome.judgement.bus if outcome.judgement else Bus.UNKNOWN
     if outcome.verb == "undo" and not outcome.reasons:
-        return f"undone: {_UNDONE[outcome.changed, outcome.switched]} before the repair"
+        return _undone(outcome)
     if outcome.verdict in (Verdict.REFUSED, Verdict.FAILED):
         return _refusal(outcome)
     if outcome.verdict is Verdict.RECOVERED:
@@ -84,6 +84,17 @@ def _verdict(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.REPAIRABLE:
         return f"would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on {bus.value}; {_could(outcome)}"
     return _nothing_to_do(outcome)
+
+
+def _undone(outcome: Outcome) -> str:
+    if outcome.facts is None:
+        return f"undone: {_UNDONE[outcome.changed, outcome.switched]} before the repair"
+    if outcome.judgement is None:
+        return "nothing to undo: every registry value is as it was before the repair"
+    left = sum(each.kind is NoteKind.LEFT_ALONE for each in outcome.notes)
+    rest = f", {counted(left, 'place')} left alone" if left else ""
+    changes = sum(len(each.edits) for each in outcome.judgement.plan.installations)
+    return f"undone: {counted(changes, 'registry change')} put back as before the repair{rest}"
 
 
 def _refusal(outcome: Outcome) -> str:
