@@ -73,7 +73,9 @@ def documents(text: str) -> list[dict]:
         ["repair", "a.raw", "--delivery", "parcel"],
         ["repair", "a.raw", "--wait", "soon"],
         ["undo", "a.raw", "--bus", "sata"],
-        ["undo", "a.raw", "--registry"],
+        ["undo", "a.raw", "--dry-run"],
+        ["recover", "a.raw"],
+        ["recover", "--forget", "x"],
         ["repair", "./a.raw", "a.raw"],
     ],
 )
