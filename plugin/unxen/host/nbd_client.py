@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A repair reads, writes and maps a disk through its storage daemon; libnbd does it, and its errors become reasons here.
 
-Touches only the export it is connected to. A failing read or write is Refused(TOOL_FAILED) with the daemon's words, a write that
-finds no room Refused(NO_SPACE).
+Touches only the export it is connected to. A failing read or write is Refused(TOOL_FAILED) with the daemon's words, and so is one
+that is not answered in time; a write that finds no room is Refused(NO_SPACE).
 """
 
 import errno
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ DEPTH = "qemu:allocation-depth"
 # The protocol bounds a request to 32 MiB; reads of 1 to 4 MiB were the quickest (measured).
 PIECE = 4 << 20
 MAP_PIECE = 1 << 30
+# Of a terabyte in clusters of 64 KiB, every other one changed.
+MOST_EXTENTS = 1 << 24
+# A flush of a slow disk may take minutes; a daemon that an image took over may take for ever.
+ANSWER_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,9 @@ class Range:
 class NbdClient:
     """One connection to one export."""
 
-    def __init__(self, handle: Any, path: str) -> None:
+    def __init__(self, handle: Any, sock: socket.socket, path: str) -> None:
         self._handle = handle
+        self._socket = sock
         self._path = path
         self.size = int(handle.get_size())
 
@@ -69,9 +75,13 @@ class NbdClient:
     def top_ranges(self) -> tuple[Range, ...]:
         """What the topmost image itself holds, neighbours joined."""
         found: list[Range] = []
-        at = 0
+        at = met = 0
         while at < self.size:
-            for length, depth in self._depths(at, min(MAP_PIECE, self.size - at)):
+            pairs = self._depths(at, min(MAP_PIECE, self.size - at))
+            met += len(pairs)
+            if met > MOST_EXTENTS:
+                raise refused(ReasonKind.TOOL_FAILED, self._path, tool="qemu-storage-daemon", cause="a map without end")
+            for length, depth in pairs:
                 if depth == 1:
                     found.append(Range(at, min(length, self.size - at)))
                 at += length
@@ -98,7 +108,8 @@ class NbdClient:
         import nbd
 
         try:
-            yield
+            with _patience(self._socket):
+                yield
         except nbd.Error as error:
             raise _reason_of(self._path, error) from error
 
@@ -107,45 +118,62 @@ class NbdClient:
         import nbd
 
         # A server that went before us hears nothing any more.
-        with suppress(nbd.Error):
+        with suppress(nbd.Error), _patience(self._socket):
             self._handle.shutdown()
 
 
 @contextmanager
-def client_on(connected: socket.socket, path: str) -> Iterator[NbdClient]:
-    """The connection that a socket already is; `path` is the disk that it is about."""
-    import nbd
-
-    handle = nbd.NBD()
-    try:
-        handle.connect_socket(connected.detach())
-    except nbd.Error as error:
-        raise _reason_of(path, error) from error
-    client = NbdClient(handle, path)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-@contextmanager
-def nbd_client(socket_path: Path, path: str, *, export: str = "", depths: bool = False) -> Iterator[NbdClient]:
-    """A connection to an export of the disk `path`; with `depths` its map of layers can be asked for."""
+def client_on(connected: socket.socket, path: str, *, export: str = "", depths: bool = False) -> Iterator[NbdClient]:
+    """The connection that a socket already is, which is closed at the end; `path` is the disk that it is about."""
     import nbd  # lazily: what only looks at a disk reads it in a box, and needs no libnbd here
 
     handle = nbd.NBD()
+    with connected:
+        try:
+            handle.set_export_name(export)
+            if depths:
+                handle.add_meta_context(DEPTH)
+            with _patience(connected):
+                handle.connect_socket(connected.dup().detach())
+        except nbd.Error as error:
+            raise _reason_of(path, error) from error
+        client = NbdClient(handle, connected, path)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def nbd_client(socket_path: Path, path: str, *, export: str = "", depths: bool = False) -> AbstractContextManager[NbdClient]:
+    """A connection to an export of the disk `path`; with `depths` its map of layers can be asked for."""
+    return client_on(_connected(socket_path, path), path, export=export, depths=depths)
+
+
+def _connected(socket_path: Path, path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
     try:
-        handle.set_export_name(export)
-        if depths:
-            handle.add_meta_context(DEPTH)
-        handle.connect_unix(str(socket_path))
-    except nbd.Error as error:
-        raise _reason_of(path, error) from error
-    client = NbdClient(handle, path)
+        sock.connect(str(socket_path))
+    except OSError as error:
+        sock.close()
+        raise refused(ReasonKind.TOOL_FAILED, path, tool="qemu-storage-daemon", cause=error.strerror) from error
+    return sock
+
+
+@contextmanager
+def _patience(sock: socket.socket) -> Iterator[None]:
+    """Hangs up when the block takes too long, by which whoever waits in it gets an error; libnbd itself waits for ever."""
+    watch = threading.Timer(ANSWER_SECONDS, _hang_up, (sock,))
+    watch.daemon = True
+    watch.start()
     try:
-        yield client
+        yield
     finally:
-        client.close()
+        watch.cancel()
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def joined(ranges: Iterable[Range]) -> list[Range]:
