@@ -3,8 +3,10 @@
 
 import json
 import os
+import resource
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,26 @@ def test_a_box_that_breaks_its_rules_is_refused_and_gone(program, text: str) -> 
     assert caught.value.first.detail("cause")
     assert time.monotonic() - begin < 5
     assert none_left()
+
+
+MOST_EXPENSIVE = """
+text = b'{"answer": [' + b'[],' * 5_592_000 + b'0]}'
+sock.sendall(struct.pack('>II', len(text), 0) + text)
+"""
+
+
+def test_the_most_expensive_answer_costs_what_a_host_can_bear(program, monkeypatch) -> None:
+    """Sixteen megabytes of text that become as many objects as can be; larger ones are not read (see above)."""
+    program(MOST_EXPENSIVE)
+    with Box.open(MARKED, "child.py") as box:
+        child = os.fork()
+        if child == 0:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            with suppress(Refused):
+                box.ask("look", {})
+            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            os._exit(0 if 100 << 10 < grown < 700 << 10 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_what_a_dying_box_said_is_the_cause(program) -> None:
