@@ -41,7 +41,8 @@ def bend(data: bytes, rng: Random, places: Callable[[Random, int], int] | None =
     """The bytes with one to six changes; `places` says where they are likely to matter."""
     made = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
-        where = min(places(rng, len(made)) if places and made else rng.randrange(len(made) or 1), max(0, len(made) - 1))
+        wanted = places(rng, len(made)) if places else rng.randrange(len(made) or 1)
+        where = max(0, min(wanted, len(made) - 1))
         rng.choice(BENDS)(made, where, rng)
     return bytes(made)
 
