@@ -85,5 +85,6 @@ LOG_ENDS: dict[LogEnd, str] = {
 REMARK_TEXTS: dict[str, str] = {
     "appliance-tcg": "the appliance did not start under KVM; once more without it (slower)",
     "appliance-needed": "the hive does not fit where it lies[ ({cause})]; the guestfs appliance writes it",
+    "opening-volumes": "an appliance opens the encrypted volumes {volumes}; each key takes a moment",
     "waiting": "another unxen works on this disk; waiting for it",
 }

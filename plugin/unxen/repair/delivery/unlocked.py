@@ -19,7 +19,7 @@ from unxen.errors import refused
 from unxen.host.nbd_client import NbdClient, nbd_client
 from unxen.model.facts import GuestFacts
 from unxen.model.ids import DiskNumber
-from unxen.model.progress import Listener, nobody
+from unxen.model.progress import Listener, Remark, nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.volume_facts import Content, Opening, Partition
 from unxen.repair.delivery.appliance_program import ApplianceProgram, appliance_program, socket_link, with_or_without_kvm
@@ -104,6 +104,8 @@ class Unlocked:
 @contextmanager
 def unlocked(disks: Sequence[LockedDisk], keys: Sequence[str], listener: Listener = nobody) -> Iterator[Unlocked]:
     """The disks with every volume open that one of the keys opens, until the block ends."""
+    names = ", ".join(f"{each.disk}:{each.number}" for disk in disks for each in disk.partitions)
+    listener(Remark("opening-volumes", (("volumes", names),)))
     with ExitStack() as stack:
         view = with_or_without_kvm(lambda settings: _start(stack, disks, keys, settings), listener)
         view.open_all(sum(len(each.partitions) for each in disks))
