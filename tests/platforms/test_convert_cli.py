@@ -179,6 +179,7 @@ def test_what_is_there_is_never_overwritten(unxen, export, tmp_path):
         (["--to", "proxmox", "--define"], "--define goes with --to libvirt"),
         (["--create", "100"], "--create and --storage go with --to proxmox"),
         (["--to", "proxmox", "--create", "7"], "the number of a new virtual machine"),
+        (["--to", "proxmox", "--create", "105"], "--create needs --storage"),
         (["--to", "xen"], "invalid choice"),
         (["--bridge", "xenbr0"], "two names of bridges"),
         (["--to", "proxmox", "--storage", "../x"], "the name of a storage"),

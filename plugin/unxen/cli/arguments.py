@@ -371,6 +371,8 @@ def _check(call: Call) -> None:
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--define goes with --to libvirt")
     if call.verb == "convert" and (call.create or call.storage) and call.platform != "proxmox":
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--create and --storage go with --to proxmox")
+    if call.create and not call.storage:
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--create needs --storage, which takes the disks")
     if call.form == "reg" and (call.each or call.json):
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--as reg writes one file; it goes with neither --each nor --json")
     if call.installation and call.each:

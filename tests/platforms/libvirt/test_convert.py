@@ -63,12 +63,21 @@ def test_machine_starts_on_every_bus(daemon, host, windows, tmp_path, bus):
     started(daemon, "from-xen")
 
 
-def test_uefi_machine_is_defined(daemon, host, windows, tmp_path):
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "secure-boot"])
+def test_uefi_machine_starts(daemon, host, windows, tmp_path, secure):
+    """With this host's own firmware: Xen's is taken at define and cannot be started."""
+    if not Path("/usr/share/qemu/firmware").is_dir():
+        pytest.skip("no UEFI firmware is installed (ovmf)")
     disk = windows(tmp_path / "system.raw", "10", format="raw", scheme="gpt")
-    assert main(["convert", str(xl_file(tmp_path, disk, "raw", 'bios = "ovmf"\n')), "--define"]) == 0
-    connection = daemon.connect()
-    assert "firmware='efi'" in connection.lookupByName("from-xen").XMLDesc()
-    connection.close()
+    definition = tmp_path / "guest.xml"
+    definition.write_text(
+        "<domain type='xen'><name>from-xen</name><memory unit='MiB'>128</memory><os><type machine='xenfv'>hvm</type>"
+        f"<loader secure='{'yes' if secure else 'no'}' type='pflash'>/usr/lib/xen/boot/ovmf.bin</loader></os>"
+        "<features><acpi/></features>"
+        f"<devices><disk type='file'><source file='{disk}'/><target dev='xvda' bus='xen'/></disk></devices></domain>"
+    )
+    assert main(["convert", str(definition), "--define"]) == 0
+    started(daemon, "from-xen")
 
 
 def test_domain_that_is_there_is_never_replaced(daemon, host, windows, tmp_path, capsys):

@@ -66,7 +66,17 @@ def test_vm_that_is_there_is_never_replaced(double, system, tmp_path, capsys):
 
 
 def test_failed_repair_creates_nothing(double, tmp_path):
-    call = ["convert", str(xl_file(tmp_path, tmp_path / "gone.raw")), "--to", "proxmox", "--create", "105", "--repair"]
+    call = [
+        "convert",
+        str(xl_file(tmp_path, tmp_path / "gone.raw")),
+        "--to",
+        "proxmox",
+        "--storage",
+        "local",
+        "--create",
+        "105",
+        "--repair",
+    ]
     assert main(call) == 10
     assert not double.node.config_path("105").exists()
 
