@@ -127,7 +127,9 @@ def test_other_moments_and_starts_that_are_none_are_let_through(ask) -> None:
     seen = with_xen(evidence=True, ran=False)
     for phase in set(HookPhase) - {HookPhase.BEFORE_START}:
         assert ask(seen, phase=phase).answer is Answer.ALLOW
-    assert ask(seen, known_fine=True).answer is Answer.ALLOW
+    for policy in GuardPolicy:
+        assert ask(seen, policy, known_fine=True).answer is Answer.ALLOW
+        assert ask(seen, policy, resumes=True).answer is Answer.ALLOW
 
 
 def test_sentence_is_one_short_line_without_control_letters(ask) -> None:

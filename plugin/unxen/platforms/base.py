@@ -43,12 +43,14 @@ class HookCall:
     """One call of a platform's hook, parsed. `guest` is what is about to start, None for any other moment.
 
     `known_fine`: the platform itself says that this start must not be meddled with (an incoming migration, a restore).
+    `resumes`: it goes on from saved memory, so no boot path is walked, and its disks must stay as that memory knows them.
     """
 
     name: str
     phase: HookPhase
     guest: Guest | None = None
     known_fine: bool = False
+    resumes: bool = False
 
 
 @dataclass(frozen=True)

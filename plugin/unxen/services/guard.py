@@ -40,6 +40,8 @@ def judge_start(call: HookCall, target: str, settings: Settings, knowledge: Know
         return StartJudgement(Answer.REFUSE, StartRisk.BEING_REPAIRED, target)
     if (half := _half_written(guest, target, settings)) is not None:
         return half
+    if call.resumes:
+        return StartJudgement(Answer.ALLOW, StartRisk.NONE, target)
     try:
         seen = _look(guest, settings, knowledge)
     except Refused as error:

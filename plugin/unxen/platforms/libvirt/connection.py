@@ -37,14 +37,21 @@ LOST = "libvirt's daemon is gone"
 
 
 class Connection:
-    """One daemon, reached again after it was gone. `events`: names of domains to which something happened, in `happened`."""
+    """One daemon, reached again after it was gone."""
 
-    def __init__(self, uri: str, *, events: bool = False) -> None:
+    def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._events = events
+        self._events = False
         self._handle: libvirt.virConnect | None = None
         self.happened: queue.Queue[str] = queue.Queue()
         libvirt.registerErrorHandler(_say_nothing, None)
+
+    def tell_events(self) -> None:
+        """From now on `happened` gets the names of domains to which something happened."""
+        if not self._events:
+            # libvirt's loop must run before a connection that wants to hear is opened.
+            self.close()
+            self._events = True
 
     def handle(self) -> libvirt.virConnect:
         """A living connection; one without the right to change anything where that is all we get."""

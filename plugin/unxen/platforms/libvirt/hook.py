@@ -6,6 +6,7 @@ guard takes for "not judged". Arguments beyond the third have grown over version
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from unxen.model.guest import Guest
 from unxen.platforms.base import HookCall, HookPhase
@@ -15,6 +16,8 @@ from unxen.platforms.libvirt.leftovers import leftovers
 from unxen.platforms.libvirt.machine import machine_of
 from unxen.platforms.libvirt.pool_files import all_directories, volume_path
 
+SAVED = Path("/var/lib/libvirt/qemu/save")
+"""Where the system's daemon keeps memory of managed saves, until a start has taken it up."""
 PHASES = {("prepare", "begin"): HookPhase.BEFORE_START, ("release", "end"): HookPhase.AFTER_STOP}
 
 
@@ -28,4 +31,4 @@ def hook_call(arguments: Sequence[str], stdin: bytes) -> HookCall:
     machine = machine_of(root, leftovers(root, lambda disk: sniffed_format(disk, volume_path)))
     # Without the platform's id: no waiting switch is asked for, which would need a definition that nobody may ask for now.
     guest = Guest((f"libvirt:{name}",), guest_disks(root, volume_path), machine, backing_dirs=all_directories())
-    return HookCall(name, phase, guest)
+    return HookCall(name, phase, guest, resumes=(SAVED / f"{name}.save").exists())

@@ -59,7 +59,6 @@ class LibvirtPlatform:
 
     def __init__(self, uri: str, *, allow_snapshots: bool = False) -> None:
         self._connection = Connection(uri)
-        self._watched = Connection(uri, events=True)
         self._allow_snapshots = allow_snapshots
 
     def describe(self, targets: Sequence[str], formats: Sequence[str], /) -> Guest:
@@ -147,20 +146,22 @@ class LibvirtPlatform:
 
     def states(self) -> Mapping[str, GuestState]:
         """Every persistent domain; its stamp is of the definition and of its disks' files."""
+        self._connection.tell_events()
         with told(SCHEME):
-            return dict(_state(each) for each in self._watched.handle().listAllDomains(PERSISTENT))
+            return dict(_state(each) for each in self._connection.handle().listAllDomains(PERSISTENT))
 
     def wait(self, seconds: float, /) -> frozenset[str]:
         """Names that libvirt tells; all of them after a new connection, for nothing was told in between."""
-        if self._watched.lost:
+        self._connection.tell_events()
+        if self._connection.lost:
             return self._reconnected(seconds)
         try:
-            first = self._watched.happened.get(timeout=max(seconds, 0.001))
+            first = self._connection.happened.get(timeout=max(seconds, 0.001))
         except queue.Empty:
             return frozenset()
         names = {first}
-        while not self._watched.happened.empty():
-            names.add(self._watched.happened.get_nowait())
+        while not self._connection.happened.empty():
+            names.add(self._connection.happened.get_nowait())
         return frozenset(names - {""})
 
     def hook_call(self, arguments: Sequence[str], stdin: bytes, /) -> HookCall:

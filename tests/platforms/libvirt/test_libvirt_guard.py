@@ -78,6 +78,17 @@ def test_policy_decides_and_a_plain_windows_starts(host, hooked, windows, tmp_pa
     assert host.starts("xen") == "", "it was repaired before that start"
 
 
+def test_guest_that_goes_on_from_saved_memory_is_neither_refused_nor_repaired(host, hooked, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.qcow2", "10", "xcpng")
+    host.define("win", disk(path, "sda", "sata")).createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    host.domain("win").managedSave()
+    content = path.read_bytes()
+    hooked()
+    host.configure(guard="repair")
+    assert host.starts("win") == ""
+    assert path.read_bytes() == content
+
+
 def test_disk_that_is_being_repaired_does_not_start(host, hooked, own_state, windows, tmp_path) -> None:
     from unxen.host.locks import own_locks
 
