@@ -5,6 +5,7 @@ Touches only the socket it is given. A frame is a header, JSON, and blobs; descr
 out of shape raises FrameError, and the conversation is over.
 """
 
+import io
 import json
 import socket
 import struct
@@ -106,17 +107,18 @@ def _first_byte(sock: socket.socket, deadline: float | None, most_fds: int) -> t
 
 
 def _exactly(sock: socket.socket, length: int, deadline: float | None) -> bytes:
-    data = bytearray()
-    while len(data) < length:
+    # Its bytes are handed over without a copy, which for a hive would be a second hive for a moment.
+    data = io.BytesIO()
+    while data.tell() < length:
         _limit(sock, deadline)
         try:
-            piece = sock.recv(min(PIECE, length - len(data)))
+            piece = sock.recv(min(PIECE, length - data.tell()))
         except OSError as error:
             raise FrameError(_said(error)) from error
         if not piece:
             raise FrameError("ended in the middle of an answer")
-        data += piece
-    return bytes(data)
+        data.write(piece)
+    return data.getvalue()
 
 
 def _limit(sock: socket.socket, deadline: float | None) -> None:

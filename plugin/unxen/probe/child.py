@@ -68,7 +68,12 @@ def _serve(sock: socket.socket, ahead: str) -> int:
     if ahead:
         _operation(ahead)
     ledger.add(Part.BOX_START, time.process_time())
-    while (frame := receive(sock, most_fds=MOST_FDS)) is not None:
+
+    def answer_one() -> bool:
+        """One question; what it brought and what was made of it is let go before the next is waited for."""
+        frame = receive(sock, most_fds=MOST_FDS)
+        if frame is None:
+            return False
         operation = frame.document["operation"]
         request = Request(operation, frame.document["payload"], frame.blobs, frame.fds)
         try:
@@ -78,6 +83,10 @@ def _serve(sock: socket.socket, ahead: str) -> int:
             send(sock, {"refused": encode(error.reasons)})
         else:
             send(sock, {"answer": response.payload, "spent": encode(ledger.take())}, response.blobs)
+        return True
+
+    while answer_one():
+        pass
     return 0
 
 

@@ -177,12 +177,13 @@ class Pipeline:
         return hive.highest + 1
 
     def _edit(self, box: Box, audits: Callable[[], list[tuple[Flaw, ...]]]) -> list[EditedHive]:
-        """The edited hives; an edit that fails on a hive that is not sound is refused for what the hive is."""
+        """The edited hives, and the end of the box; an edit that fails on a hive that is not sound is refused for what that is."""
         try:
-            return [
-                EditedHive(each, hive, edit_hive(box, hive, each.edits, self._number(each), audited=False))
-                for each, hive in self._planned()
-            ]
+            with box:
+                return [
+                    EditedHive(each, hive, edit_hive(box, hive, each.edits, self._number(each), audited=False))
+                    for each, hive in self._planned()
+                ]
         except Refused:
             for (each, _), flaws in zip(self._planned(), audits(), strict=True):
                 refuse_forbidding(flaws, each.installation)
