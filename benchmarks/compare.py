@@ -4,9 +4,11 @@
 Starts every row's commands, round after round, so that a busy minute of the machine falls on all of them alike.
 """
 
+import math
 import os
 import shutil
 import statistics
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,8 +57,13 @@ def _fresh(setting: Setting, row: Row, disks: Mapping[str, Path]) -> Path:
 
 
 def _time(setting: Setting, row: Row, disks: Mapping[str, Path]) -> float:
+    """Seconds; not a number when a tool fails, which must not cost what was measured of the others."""
     disk = _fresh(setting, row, disks)
-    return sum(seconds_of(each, setting.env, row.good) for each in row.commands(setting.unxen, disk))
+    try:
+        return sum(seconds_of(each, setting.env, row.good) for each in row.commands(setting.unxen, disk))
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        setting.tell(f"{row.title} failed: {error}")
+        return math.nan
 
 
 def _peak(setting: Setting, row: Row, disks: Mapping[str, Path]) -> int:
