@@ -319,6 +319,7 @@ def test_hive_that_grows_by_its_logs_is_delivered_by_appliance(unxen, tmp_path) 
     before = digest(path)
     code, document = unxen("repair", path)
     assert (code, document["verdict"], document["delivery"]) == (0, "repaired", "appliance")
+    assert [(each["kind"], each["details"]) for each in document["notes"]] == [("appliance-needed", {"cause": "growth"})]
     written = config_file(path)
     assert len(written) == len(NEWER)
     assert "by the logs".encode("utf-16-le") in written

@@ -17,7 +17,9 @@ from unxen.host.storage_daemon import CommitFailed, StorageDaemon
 from unxen.journal.records import EntryState
 from unxen.journal.store import open_journal
 from unxen.model.reason import ReasonKind
+from unxen.model.settings import Delivery
 from unxen.repair import pipeline
+from unxen.repair.delivery.delivering import Delivered
 from unxen.repair.transaction import MOVES, IllegalMove, Transaction
 
 pytestmark = pytest.mark.disk
@@ -89,7 +91,7 @@ def test_byte_changed_outside_of_the_hive_is_rolled_back(disk, repair, own_state
         with parcel.held.daemon.client() as client:
             client.write(parcel.volume.start + parcel.volume.length - 4096, b"\xff" * 512)
             client.flush()
-        return claimed
+        return Delivered(Delivery(claimed), "")
 
     monkeypatch.setattr(pipeline, "deliver", sloppy)
     before = digest(disk)

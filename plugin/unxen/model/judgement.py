@@ -160,6 +160,7 @@ class NoteKind(Enum):
     STILL_AT_WORK = "still-at-work"
     ABANDONED = "abandoned"
     NOTHING_INTERRUPTED = "nothing-interrupted"
+    APPLIANCE_NEEDED = "appliance-needed"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from unxen.probe.look import Look
 from unxen.probe.registry_box import edit_hive
 from unxen.probe.wanted import wanted_from
 from unxen.registry.flaws import Flaw, refuse_forbidding
-from unxen.repair.delivery.delivering import Parcel, deliver, parcels
+from unxen.repair.delivery.delivering import Delivered, Parcel, deliver, parcels
 from unxen.repair.delivery.in_place import hive_ranges
 from unxen.repair.hive_checks import hive_checks
 from unxen.repair.holding import HeldDisk
@@ -65,7 +65,7 @@ class Result:
     """The journal's number of what was done, how the hives got in, and the judgement of the repaired disks."""
 
     entry: int
-    delivery: str
+    delivered: Delivered
     after: Judgement | None
 
 
@@ -109,13 +109,13 @@ class Pipeline:
             definition=definition,
         )
         with transaction:
-            done, way, after = self._until_verified(transaction, disks, delivery)
+            done, delivered, after = self._until_verified(transaction, disks, delivery)
             if not dry_run:
                 with self.step(Step.UNDO_DATA):
                     transaction.keep_undo_data(_witnesses(done))
                 with self.step(Step.COMMIT):
                     transaction.commit()
-        return Result(transaction.entry, way, after)
+        return Result(transaction.entry, delivered, after)
 
     def _disks_to_change(self) -> tuple[HeldDisk, ...]:
         planned = {each.installation for each in self.judgement.plan.installations if each.edits}
@@ -133,7 +133,7 @@ class Pipeline:
 
     def _until_verified(
         self, transaction: Transaction, disks: Sequence[HeldDisk], delivery: Delivery
-    ) -> tuple[Sequence[Parcel], str, Judgement | None]:
+    ) -> tuple[Sequence[Parcel], Delivered, Judgement | None]:
         with hive_checks() as checks, Box.open(edits=True, ahead="edit") as editor, Box.open(ahead="look") as eyes:
             with self.step(Step.OVERLAY):
                 transaction.stage()
@@ -146,25 +146,25 @@ class Pipeline:
                     # An appliance without KVM takes longer than a box may take for an answer that waits.
                     audits, proofs = _had(audits()), _had(proofs())
             with self.step(Step.DELIVER):
-                way, second = self._deliver(done, disks, delivery)
+                delivered, second = self._deliver(done, disks, delivery)
                 transaction.delivered()
             with self.step(Step.VERIFY):
                 with spending(Part.SECOND_LOOK):
                     second = second or look_through(self.held, wanted_from(self.knowledge), eyes)
-                after = self._verify(done, disks, way, second)
+                after = self._verify(done, disks, delivered.way, second)
                 for each, flaws, proof in zip(edited, audits(), proofs(), strict=True):
                     verify_hive(each, second.hives.get(each.plan.installation), flaws, proof)
                 transaction.verified()
-            return done, way, after
+            return done, delivered, after
 
-    def _deliver(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], delivery: Delivery) -> tuple[str, Look | None]:
+    def _deliver(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], delivery: Delivery) -> tuple[Delivered, Look | None]:
         """The way it was done; behind encryption the second look too, with nothing answered from memory, while all is open."""
         if not self.opened:
             return deliver(done, delivery, self.listener), None
         with opened_view(self.held, self.opened, self.keys, self.listener, staged=disks) as view:
-            way = deliver(done, delivery, self.listener, view)
+            delivered = deliver(done, delivery, self.listener, view)
             view.forget()
-            return way, look_behind(self.held, wanted_from(self.knowledge), view)
+            return delivered, look_behind(self.held, wanted_from(self.knowledge), view)
 
     def _planned(self) -> list[tuple[InstallationPlan, bytes]]:
         """What is to be edited, and where it comes from."""
@@ -189,7 +189,7 @@ class Pipeline:
                 refuse_forbidding(flaws, each.installation)
             raise
 
-    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: str, second: Look) -> Judgement | None:
+    def _verify(self, done: Sequence[Parcel], disks: Sequence[HeldDisk], way: Delivery, second: Look) -> Judgement | None:
         planned = [each.installation.id for each in done]
         verify_installations(self.first.facts, second.facts)
         verify_others(self.first.facts, second.facts, planned)
@@ -198,7 +198,7 @@ class Pipeline:
         if after is not None:
             verify_chains(after, bus, planned)
         for held in disks:
-            _verify_nothing_else(held, [each for each in done if each.held is held], through_files=way != Delivery.IN_PLACE.value)
+            _verify_nothing_else(held, [each for each in done if each.held is held], through_files=way is not Delivery.IN_PLACE)
         return after
 
 

@@ -52,6 +52,7 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.STILL_AT_WORK: "another unxen is at work on it; left alone",
     NoteKind.ABANDONED: "entry {subject} is closed as it is; the disk was not touched",
     NoteKind.NOTHING_INTERRUPTED: "nothing was interrupted here",
+    NoteKind.APPLIANCE_NEEDED: "the edited hive could not be written where it lies[ ({cause})]; the guestfs appliance wrote it",
 }
 
 LOG_USES: dict[LogUse, str] = {

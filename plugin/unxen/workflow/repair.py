@@ -20,7 +20,7 @@ from unxen.knowledge.tables import Knowledge
 from unxen.model.definition import Switch
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus, InstallationId
-from unxen.model.judgement import Judgement, Verdict
+from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
 from unxen.model.settings import Delivery, Settings
@@ -125,9 +125,13 @@ class _Repair:
         )
         row = row_of(self.guest, judgement.bus, switch)
         done = pipeline.run(self.guest.target, self.order.delivery, self.order.dry_run, row)
+        outcome = replace(outcome, delivery=done.delivered.way.value, after=done.after)
+        if done.delivered.cause:
+            note = Note(NoteKind.APPLIANCE_NEEDED, details=(("cause", done.delivered.cause),))
+            outcome = replace(outcome, notes=(*outcome.notes, note))
         if self.order.dry_run:
-            return replace(outcome, verdict=Verdict.REPAIRABLE, delivery=done.delivery, after=done.after)
-        return replace(outcome, verdict=Verdict.REPAIRED, changed=True, entry=done.entry, delivery=done.delivery, after=done.after)
+            return replace(outcome, verdict=Verdict.REPAIRABLE)
+        return replace(outcome, verdict=Verdict.REPAIRED, changed=True, entry=done.entry)
 
     def _switch(self, journal: Journal, bus: Bus, switch: Switch, outcome: Outcome) -> Outcome:
         entry = outcome.entry if outcome.entry is not None else self._entry_for_switch(journal, bus, switch)

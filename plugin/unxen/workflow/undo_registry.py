@@ -63,7 +63,7 @@ def undo_registry(
         judgement = Judgement(Verdict.REPAIRABLE, plan.bus, (), plan, ())
         pipeline = Pipeline(journal, settings, knowledge, held, first, judgement, None, watch.step, listener, undoes=entry.id)
         done = pipeline.run(guest.target, delivery, dry_run=False)
-        changed = replace(outcome, judgement=judgement, changed=True, entry=done.entry, delivery=done.delivery)
+        changed = replace(outcome, judgement=judgement, changed=True, entry=done.entry, delivery=done.delivered.way.value)
         return replace(changed, timings=watch.timings)
 
 

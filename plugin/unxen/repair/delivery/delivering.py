@@ -2,10 +2,10 @@
 """Chooses how each edited hive gets into the overlay's file system, and has it done.
 
 Writes to the overlays' exports only. What was asked for and cannot be is Refused(DELIVERY_IMPOSSIBLE); a kind of file that no
-delivery may write was refused long before.
+delivery may write was refused long before, and is once more. An appliance is for layout and room: no volume's state leads to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -22,6 +22,9 @@ from unxen.repair.delivery.in_place import SECTOR, deliver_in_place, obstacle
 from unxen.repair.delivery.unlocked import Unlocked
 from unxen.repair.holding import HeldDisk
 from unxen.repair.verification import EditedHive
+
+NEITHER = ("resident", "compressed", "encrypted", "sparse", "wof")
+"""Kinds of file that neither way may write: a driver that writes them allocates, converts, or writes what Windows does not read."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,14 @@ class Parcel:
         return obstacle(self.record, self.volume, self.hive.after)
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """How the hives got in; `cause` is what kept them from being written in place, where that was left to us."""
+
+    way: Delivery
+    cause: str
+
+
 def parcels(hives: Sequence[EditedHive], facts: GuestFacts, held: Sequence[HeldDisk]) -> tuple[Parcel, ...]:
     """Every edited hive with its installation, record, volume and disk."""
     by_number = {each.disk.number: each for each in held}
@@ -60,24 +71,41 @@ def _parcel(hive: EditedHive, facts: GuestFacts, held: dict[DiskNumber, HeldDisk
     return Parcel(hive, found, found.record, volume, held[found.disk])
 
 
-def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener, view: Unlocked | None = None) -> str:
-    """Delivers all hives of a guest in one way; gives its name. `view` has the encrypted volumes open."""
-    blocked = next((parcel for parcel in each if parcel.obstacle), None)
-    if wanted is Delivery.IN_PLACE and blocked:
-        raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, wanted.value, cause=blocked.obstacle)
-    if wanted is Delivery.APPLIANCE or blocked:
-        _refuse_unclean(each, "growth" if blocked else "appliance")
-        _refuse_large_sectors(each)
-        if view is not None:
-            raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, Delivery.APPLIANCE.value, cause="encrypted-volume")
-        if wanted is Delivery.AUTO and blocked:
-            listener(Remark("appliance-needed", (("cause", blocked.obstacle),)))
-        deliver_by_appliance([_job(parcel) for parcel in each], listener)
-        return Delivery.APPLIANCE.value
+def deliver(each: Sequence[Parcel], wanted: Delivery, listener: Listener, view: Unlocked | None = None) -> Delivered:
+    """Delivers all hives of a guest in one way. `view` has the encrypted volumes open."""
+    for parcel in each:
+        if parcel.obstacle in NEITHER:
+            raise refused(ReasonKind.HIVE_FILE_NOT_EDITABLE, parcel.installation.id, what=parcel.obstacle)
+    cause = next((parcel.obstacle for parcel in each if parcel.obstacle), "")
+    if wanted is Delivery.IN_PLACE and cause:
+        raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, wanted.value, cause=cause)
+    way = Delivery.APPLIANCE if cause or wanted is Delivery.APPLIANCE else Delivery.IN_PLACE
+    WAYS[way](each, listener, view)
+    return Delivered(way, cause if wanted is Delivery.AUTO else "")
+
+
+def _in_place(each: Sequence[Parcel], _listener: Listener, view: Unlocked | None) -> None:
     for parcel in each:
         with _door(parcel, view) as client:
             deliver_in_place(client, parcel.record, parcel.volume, parcel.hive.after)
-    return Delivery.IN_PLACE.value
+
+
+def _by_appliance(each: Sequence[Parcel], listener: Listener, view: Unlocked | None) -> None:
+    """A volume that was not left clean, or that this kind of machine would not see, is nothing for a file system's driver."""
+    cause = next((parcel.obstacle for parcel in each if parcel.obstacle), "")
+    _refuse_unclean(each, "growth" if cause else "appliance")
+    _refuse_large_sectors(each)
+    if view is not None:
+        raise refused(ReasonKind.DELIVERY_IMPOSSIBLE, Delivery.APPLIANCE.value, cause="encrypted-volume")
+    if cause:
+        listener(Remark("appliance-needed", (("cause", cause),)))
+    deliver_by_appliance([_job(parcel) for parcel in each], listener)
+
+
+WAYS: dict[Delivery, Callable[[Sequence[Parcel], Listener, Unlocked | None], None]] = {
+    Delivery.IN_PLACE: _in_place,
+    Delivery.APPLIANCE: _by_appliance,
+}
 
 
 def _door(parcel: Parcel, view: Unlocked | None) -> AbstractContextManager[NbdClient]:
