@@ -319,3 +319,8 @@ def test_program_that_breaks_its_rules_is_a_refusal(program: str, scratch: Path,
     reason = refusal()
     assert reason.kind == ReasonKind.APPLIANCE_FAILED
     assert ODD_PROGRAMS[program] in reason.detail("cause")
+
+
+@pytest.mark.appliance
+def test_appliance_without_anything_to_write_is_only_tried() -> None:
+    assert deliver_by_appliance(()) in ("kvm", "tcg")

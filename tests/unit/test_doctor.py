@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from unxen.cli.main import main
 from unxen.errors import refused
+from unxen.host.hook_files import HookFiles
 from unxen.host.process import PACKAGES
 from unxen.journal.records import DiskRow, EntryKind, EntryState
 from unxen.journal.store import open_journal
@@ -79,3 +80,19 @@ def test_what_was_found_cannot_steer_a_terminal() -> None:
     assert "\x1b" not in "".join(lines)
     hidden = refused(ReasonKind.TOOL_FAILED, "x", tool="x", cause="\x1b[31m").first
     assert "\x1b" not in "".join(check_lines(Check("x", CheckState.FAILED, why=hidden), Style()))
+
+
+def test_platform_that_is_here_is_asked_and_its_hooks_are_looked_at(own_state: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "SIGNS", {"libvirt": tmp_path, "proxmox": tmp_path / "none"})
+    root = tmp_path / "root"
+    hooks = HookFiles(Path(__file__).resolve().parents[2] / "hooks", own_state, "/usr/bin/unxen", root)
+    settings = Settings(own_state, libvirt_uri="test:///default")
+    found = {each.name: each for each in doctor.examine(settings, hooks)}
+    assert found["libvirt:"].state is CheckState.FINE
+    assert not {"proxmox:", "hooks proxmox"} & set(found)
+    assert found["hooks libvirt"].state is CheckState.ABSENT
+    assert any("unxen hooks install libvirt" in line for line in check_lines(found["hooks libvirt"], Style(width=200)))
+    (root / "etc/libvirt/hooks/qemu.d").mkdir(parents=True)
+    (root / "etc/libvirt/hooks/qemu.d/50-unxen").write_text("somebody else's")
+    found = {each.name: each for each in doctor.examine(settings, hooks)}
+    assert found["hooks libvirt"].state is CheckState.FAILED

@@ -162,6 +162,7 @@ def _config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--deep", action="store_true", help="start an appliance too, which takes seconds to half a minute")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 

@@ -47,6 +47,7 @@ class Call:
     ca: str = ""
     insecure: bool = False
     html: str = ""
+    deep: bool = False
     days: int = 0
     forget: int | None = None
     registry: bool = False

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from unxen.cli.call import Call
+from unxen.cli.hooks import hook_files
 from unxen.cli.terminal import style_for
 from unxen.host.config import load_settings
 from unxen.model.checkup import Check, CheckState
@@ -23,7 +24,8 @@ def run(call: Call) -> int:
     """Shows each check as it is done."""
     checks = []
     style = style_for(sys.stdout)
-    for check in examine(load_settings()):
+    settings = load_settings()
+    for check in examine(settings, hook_files(settings), deep=call.deep):
         checks.append(check)
         if not call.json:
             sys.stdout.write("\n".join(check_lines(check, style)) + "\n")

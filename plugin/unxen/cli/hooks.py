@@ -13,6 +13,7 @@ from unxen.errors import refused
 from unxen.host.config import load_settings
 from unxen.host.hook_files import Found, HookFiles, PieceState, program_here
 from unxen.model.reason import ReasonKind
+from unxen.model.settings import Settings
 from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE
 
@@ -41,13 +42,18 @@ def _lines(call: Call) -> Iterator[str]:
 
 
 def _host(call: Call) -> list[str]:
-    files = HookFiles(_sources(), load_settings().state_dir, program_here(sys.argv[0]), ROOT)
+    files = hook_files(load_settings())
     if call.action == "remove":
         return [f"{each.place}: removed" for each in files.remove(call.platform)]
     if call.action == "install":
         done = files.install(call.platform)
         return [f"{each.place}: {'replaced' if each.state is PieceState.OUTDATED else 'installed'}" for each in done]
     return [_state(each) for each in files.status(call.platform)]
+
+
+def hook_files(settings: Settings) -> HookFiles:
+    """Our files and where they go on this host."""
+    return HookFiles(_sources(), settings.state_dir, program_here(sys.argv[0]), ROOT)
 
 
 def _state(found: Found) -> str:

@@ -86,6 +86,7 @@ class ReasonKind(Enum):
     PLATFORM_REFUSED = "platform-refused"
     POLICY_REFUSED = "policy-refused"
     FOREIGN_FILE = "foreign-file"
+    HOOKS_ABSENT = "hooks-absent"
 
 
 Details = tuple[tuple[str, str], ...]

@@ -125,6 +125,7 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.HAS_SNAPSHOTS: 51,
     ReasonKind.POLICY_REFUSED: 51,
     ReasonKind.FOREIGN_FILE: 51,
+    ReasonKind.HOOKS_ABSENT: 50,
 }
 
 # What a verdict says when no reason says more. REPAIRABLE out of a real repair cannot be: it would have been repaired.

@@ -371,6 +371,11 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "Somebody else put it there, or changed it since unxen did; it was left as it is, and nothing else was installed.",
         "Move it away or merge it by hand, then run unxen hooks install again.",
     ),
+    ReasonKind.HOOKS_ABSENT: ReasonText(
+        "guests of {subject} are not looked at by themselves",
+        "Guard, watcher or the recovery after a crash are not installed, or not started with this host.",
+        "unxen hooks install {subject} puts them in place.",
+    ),
     ReasonKind.POLICY_REFUSED: ReasonText(
         "{subject} is forbidden here[: {problem}]", "[{cause}]", "Ask whoever administers this host, or see /etc/unxen/unxen.toml."
     ),

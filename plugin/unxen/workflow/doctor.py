@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipe of `doctor`: everything that a repair will need, tried before anybody's disk is at stake.
 
-Reads the host: programs, modules, the journal, free room; makes one box. Changes nothing. Raises
-nothing that a check can tell instead.
+Reads the host: programs, modules, the journal, free room, hooks, the platforms; makes one box, and with `deep` one appliance.
+Changes nothing. Raises nothing that a check can tell instead.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from unxen.errors import Refused
 from unxen.host.config import knowledge_rows
 from unxen.host.files import free_bytes
+from unxen.host.hook_files import HookFiles, PieceState
 from unxen.host.process import PACKAGES, find, run
 from unxen.host.sandbox import Box, box_mode, service_account
 from unxen.journal.unfinished import every_unfinished_commit
@@ -19,6 +20,8 @@ from unxen.knowledge.loader import load_knowledge
 from unxen.model.checkup import Check, CheckState
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
+from unxen.platforms.schemes import make
+from unxen.repair.delivery.appliance import deliver_by_appliance
 
 KVM = Path("/dev/kvm")
 LEAST_FREE_BYTES = 256 << 20
@@ -37,8 +40,12 @@ MODULES: dict[str, tuple[str, str]] = {
 }
 
 
-def examine(settings: Settings) -> Iterator[Check]:
-    """Every check in its order, the one that cannot wait first."""
+# What shows that a platform is on this host at all.
+SIGNS = {"libvirt": Path("/etc/libvirt"), "proxmox": Path("/etc/pve")}
+
+
+def examine(settings: Settings, hooks: HookFiles | None = None, *, deep: bool = False) -> Iterator[Check]:
+    """Every check in its order, the one that cannot wait first. `hooks` is None where our own hook files are not at hand."""
     yield _unfinished(settings)
     yield from (_program(name) for name in PACKAGES)
     yield from _modules()
@@ -46,6 +53,12 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _box()
     yield _room(settings)
     yield _accelerator()
+    for platform in (each for each, sign in SIGNS.items() if sign.is_dir()):
+        yield _reachable(platform, settings)
+        if hooks is not None:
+            yield _hooked(platform, hooks)
+    if deep:
+        yield _told("appliance", lambda: deliver_by_appliance(()))
 
 
 def _unfinished(settings: Settings) -> Check:
@@ -114,6 +127,26 @@ def _accelerator() -> Check:
     if os.access(KVM, os.R_OK | os.W_OK):
         return Check("accelerator", CheckState.FINE, "kvm")
     return Check("accelerator", CheckState.ABSENT, "tcg")
+
+
+def _reachable(platform: str, settings: Settings) -> Check:
+    """A platform that does not answer keeps nobody from repairing files."""
+    name = f"{platform}:"
+    try:
+        return Check(name, CheckState.FINE, f"{len(make(platform, settings).states())} guests")
+    except Refused as error:
+        return Check(name, CheckState.ABSENT, f"guests of {platform}", error.first)
+
+
+def _hooked(platform: str, hooks: HookFiles) -> Check:
+    name = f"hooks {platform}"
+    found = hooks.status(platform)
+    foreign = next((each for each in found if each.state is PieceState.FOREIGN), None)
+    if foreign is not None:
+        return _failed(name, reason(ReasonKind.FOREIGN_FILE, str(foreign.place)))
+    if all(each.state is PieceState.INSTALLED and each.enabled is not False for each in found):
+        return Check(name, CheckState.FINE, "installed")
+    return Check(name, CheckState.ABSENT, f"guests of {platform} that arrive", reason(ReasonKind.HOOKS_ABSENT, platform))
 
 
 def _told(name: str, look: Callable[[], str]) -> Check:

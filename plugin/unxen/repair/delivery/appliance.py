@@ -38,7 +38,10 @@ class ApplianceJob:
 
 @spending(Part.APPLIANCE)
 def deliver_by_appliance(jobs: Sequence[ApplianceJob], listener: Listener = nobody) -> str:
-    """Writes every job's bytes with one appliance, flushed when this returns; gives its accelerator, `kvm` or `tcg`."""
+    """Writes every job's bytes with one appliance, flushed when this returns; gives its accelerator, `kvm` or `tcg`.
+
+    Without a job an appliance is started and ended, to see that it can be.
+    """
     return with_or_without_kvm(lambda settings: _attempt(jobs, settings), listener)
 
 

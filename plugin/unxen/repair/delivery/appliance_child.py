@@ -19,6 +19,7 @@ MEMORY_MIB = 256
 """The least that libguestfs takes; enough for ntfs-3g and a hive of any size, which is never held whole."""
 MOUNT_OPTIONS = "norecover,noatime"
 """`norecover`: ntfs-3g would reset an unclean $LogFile without a word. `noatime`: no time stamp but those of the write."""
+SCRATCH_BYTES = 1 << 20
 MOST_LINES, LONGEST_LINE, MOST_KEPT = 4, 300, 40
 BUILDER = "supermin: "
 UNBUILT = "supermin exited"
@@ -78,6 +79,9 @@ def work(request: dict[str, Any]) -> None:
     messages = Messages()
     guest = new_handle(messages)
     try:
+        if not request["drives"]:
+            # Nothing is to be written, only tried; libguestfs wants a drive all the same.
+            guest.add_drive_scratch(SCRATCH_BYTES)
         launch(guest, request["drives"], messages)
         for number, writes in enumerate(request["drives"]):
             _write_drive(guest, number, writes["writes"])
