@@ -135,6 +135,13 @@ def _machine(machine: ExportedMachine, devices: list[str], cards: list[str]) -> 
         "VBDs": devices,
         "VIFs": cards,
         "is_a_template": False,
+        "actions_after_shutdown": "destroy",
+        "actions_after_reboot": "restart",
+        "actions_after_crash": "rename_restart",
+        "bios_strings": {"bios-vendor": "Xen", "bios-version": "", "oem-2": "MS_VM_CERT/SHA1/bdbe"},
+        "attached_PCIs": [],
+        "generation_id": "",
+        "has_vendor_device": False,
         **machine.more_fields,
     }
 

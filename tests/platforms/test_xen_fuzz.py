@@ -21,7 +21,11 @@ from unxen.platforms.xen.xl_cfg import machine_of
 from unxen.platforms.xen.xl_syntax import read_settings
 from unxen.platforms.xen.xva_blocks import blocks
 
-quiet = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+quiet = settings(
+    max_examples=int(os.environ.get("FUZZ", "150")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 WORDS = sorted({*mappings().words["xl_option"], "other"})
 NAME = st.sampled_from(WORDS)
 TEXT = st.text(max_size=12)

@@ -210,7 +210,8 @@ def exported(word: str) -> ExportedMachine:
     if place == "other_config":
         return ExportedMachine(platform={}, more_fields={"other_config": {name: "0/0000:04:00.0"}})
     if place == "vm":
-        return ExportedMachine(platform={}, more_fields={name: "x"})
+        said = {"attached_PCIs": ["Ref:5"], "has_vendor_device": True, "bios_strings": {"system-manufacturer": "HP"}}
+        return ExportedMachine(platform={}, more_fields={name: said.get(name, "x")})
     kind, fields_ = ("VDI", {"type": "suspend", "virtual_size": "512"}) if name == "suspended" else (name, {})
     return ExportedMachine(platform={}, more_objects=[(kind, "Ref:70", fields_)])
 

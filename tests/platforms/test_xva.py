@@ -132,6 +132,7 @@ def test_definition_tells_the_machine(tmp_path):
         seen = export.definition
     assert (seen.name, seen.uuid, seen.memory, seen.vcpus, seen.cores_per_socket) == (machine.name, machine.uuid, 4 << 30, 8, 4)
     assert (seen.firmware, seen.secure_boot, seen.tpm, seen.clock) == (Firmware.UEFI, True, True, Clock.LOCALTIME)
+    assert (seen.on_poweroff, seen.on_reboot, seen.on_crash) == ("destroy", "restart", "restart")
     assert seen.boot == (BootDevice.NETWORK, BootDevice.CDROM, BootDevice.DISK)
     assert [(each.mac, each.bridge) for each in seen.cards] == [("5a:3e:11:00:00:01", "xenbr0")]
     assert [(each.slot, each.media, each.read_only) for each in seen.drives] == [

@@ -15,6 +15,8 @@ from unxen.platforms.xen.ova_values import NULL, Objects, Record, read_objects
 from unxen.platforms.xen.pieces import Broken
 
 MOST_DISKS = 255
+XEN_STRINGS = ("", "Xen", "HVM domU")
+"""What the firmware shows unless somebody copied the strings of a maker."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,19 @@ def _definition(vm: Record, objects: Objects, drives: tuple[Drive, ...], suspend
         boot=boot_order(boot.text("order") or "cd"),
         # Windows guests of XenServer keep local time by an offset in seconds; without one the guest was given UTC.
         clock=Clock.LOCALTIME if platform.text("timeoffset").strip() not in ("", "0") else Clock.UTC,
+        on_poweroff=_action(vm, "actions_after_shutdown", "destroy", table),
+        on_reboot=_action(vm, "actions_after_reboot", "restart", table),
+        on_crash=_action(vm, "actions_after_crash", "destroy", table),
         cards=_cards(vm, objects),
         drives=drives,
         losses=_losses(table, vm, objects, suspended),
     )
+
+
+def _action(vm: Record, name: str, default: str, table: Mappings) -> str:
+    """xapi spells Xen's words with underscores."""
+    found = table.kvm("action", vm.text(name).lower().replace("_and_", "-").replace("_", "-"))
+    return found[0] if found else default
 
 
 def _cards(vm: Record, objects: Objects) -> tuple[NetworkCard, ...]:
@@ -138,14 +149,31 @@ def _size(vdi: Record, reference: str) -> int:
     return size
 
 
+def _said_elsewhere(vm: Record) -> dict[str, bool]:
+    """What the tables know and no plain text field says."""
+    strings = vm.map("bios_strings")
+    return {
+        "other_config/pci": bool(vm.map("other_config").text("pci")),
+        "vm/attached_PCIs": bool(vm.references("attached_PCIs")),
+        "vm/has_vendor_device": vm.flag("has_vendor_device"),
+        "vm/bios_strings": any(
+            strings.text(name) not in XEN_STRINGS and not _is_certificate(strings.text(name)) for name in strings.names()
+        ),
+    }
+
+
+def _is_certificate(text: str) -> bool:
+    """Every machine of XenServer shows this one."""
+    return text.startswith("MS_VM_CERT/")
+
+
 def _losses(table: Mappings, vm: Record, objects: Objects, suspended: bool) -> tuple[Loss, ...]:
     """What of this machine has no counterpart, one Loss per row that applies."""
     found = {f"platform/{name}" for name in vm.map("platform").names()}
     found |= {f"nvram/{name}" for name in vm.map("NVRAM").names()}
     found |= {f"object/{kind}" for kind in ("VTPM", "VGPU", "PVS_proxy") if objects.all(kind)}
-    found |= {f"vm/{name}" for name in ("PCI_bus", "user_version") if vm.text(name)}
-    if vm.map("other_config").text("pci"):
-        found.add("other_config/pci")
+    found |= {f"vm/{name}" for name in ("PCI_bus", "user_version", "generation_id") if vm.text(name)}
+    found |= {name for name, said in _said_elsewhere(vm).items() if said}
     if suspended:
         found.add("object/suspended")
     return table.xva_losses(found)

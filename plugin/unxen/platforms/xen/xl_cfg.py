@@ -65,7 +65,7 @@ class Options:
     def flag(self, name: str, default: bool = False) -> bool:
         """A switch."""
         text = self.text(name).strip().lower()
-        return default if not text else text in YES
+        return default if not text else text in YES or (text.isdecimal() and text.strip("0") != "")
 
     def texts(self, name: str) -> list[str]:
         """A list of strings; one string is a list of one."""
