@@ -16,6 +16,7 @@ from unxen.knowledge.tables import Knowledge
 from unxen.model.conversion import Conversion
 from unxen.model.disk import Disk, ImageChain
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.judgement import Verdict
 from unxen.model.machine import Media
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
@@ -38,6 +39,8 @@ from unxen.workflow.steps import Stopwatch
 # A watcher sees the new disk as soon as it is attached, and may be the first to lock it.
 WAIT_SECONDS = 120.0
 MOST_TRIES = 3
+# A Windows that comes from another KVM host may start from nothing else.
+DRIVEN_BY_VIRTIO = (Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
 
 
 @dataclass(frozen=True)
@@ -152,14 +155,38 @@ def _hardware(asked: Import, conversion: Conversion, volumes: Mapping[str, str])
 
 
 def _made_bootable(asked: Import, settings: Settings, knowledge: Knowledge, listener: Listener) -> Outcome:
+    """The repair of the new VM. A Windows without Xen is left alone by it, so a bus from which that starts is asked for then."""
     patient = replace(settings, wait_seconds=max(settings.wait_seconds, WAIT_SECONDS))
-    platform = make(patient)
-    order = Order(bus=asked.bus, delivery=settings.delivery)
+    outcome = _repaired(asked, asked.bus, patient, knowledge, listener)
+    better = None if asked.bus or outcome.verdict is not Verdict.HEALTHY else _bus_that_starts(outcome, patient)
+    if better is not None:
+        outcome = _repaired(asked, better, patient, knowledge, listener)
+    return replace(outcome, verb="import")
+
+
+def _repaired(asked: Import, bus: Bus | None, settings: Settings, knowledge: Knowledge, listener: Listener) -> Outcome:
+    platform = make(settings)
+    order = Order(bus=bus, delivery=settings.delivery)
     for left in reversed(range(MOST_TRIES)):
         guest = platform.describe((f"{SCHEME}:{asked.vmid}",), ())
         try:
-            return replace(repair(guest, platform, patient, knowledge, order, listener), verb="import")
+            return repair(guest, platform, settings, knowledge, order, listener)
         except Refused as error:
+            # The watcher was quicker; what it made of the VM is looked at anew.
             if error.first.kind is not ReasonKind.GUEST_CHANGED or not left:
                 raise
     raise AssertionError("the last try returns or raises")
+
+
+def _bus_that_starts(outcome: Outcome, settings: Settings) -> Bus | None:
+    """Another bus for every Windows that was found, whole as it is before one that edits make whole; None when none is needed."""
+    judged = outcome.judgement.installations if outcome.judgement else ()
+    by_bus = [{chain.bus: chain for chain in each.chains} for each in judged]
+    present = outcome.judgement.bus if outcome.judgement else Bus.UNKNOWN
+    if not by_bus or all(chains[present].whole for chains in by_bus if present in chains):
+        return None
+    common = set.intersection(*(set(chains) for chains in by_bus))
+    order = [bus for bus in dict.fromkeys((present, *settings.preference, *DRIVEN_BY_VIRTIO)) if bus in common]
+    whole = (bus for bus in order if all(chains[bus].whole for chains in by_bus))
+    mendable = (bus for bus in order if all(chains[bus].whole or chains[bus].mendable for chains in by_bus))
+    return next(whole, None) or next(mendable, None)

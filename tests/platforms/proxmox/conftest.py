@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Proxmox node for a test, and the one rule that no request of unxen may ever break."""
 
-import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forbidden import destructive
 from node_double.conf_file import Conf, load, write
 from node_double.state import Node
 
@@ -84,17 +84,6 @@ def make_double(root: Path) -> Double:
     own.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "run_unxen.py"} {root} "$@"\n')
     own.chmod(0o755)
     return Double(node, programs)
-
-
-def destructive(request: list[str], made: Collection[str] = ()) -> bool:
-    """Whether a request destroys a volume: `delete` of an unused one, `force`, or an end of what was not made by unxen itself."""
-    if request[:2] in (["pvesm", "free"], ["qm", "destroy"]):
-        return request[2] not in made or len(request) > 3
-    words = [word.lstrip("-") for word in request[1:]]
-    deleted = [word for before, word in itertools.pairwise(request) if before.lstrip("-") == "delete"]
-    inline = [word.partition("=")[2] for word in words if word.startswith("delete=")]
-    unused = any("unused" in each for each in (*deleted, *inline))
-    return unused or any(word.partition("=")[0] in ("force", "purge", "destroy", "free", "unlink") for word in words)
 
 
 @pytest.fixture

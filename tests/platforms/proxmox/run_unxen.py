@@ -31,5 +31,7 @@ if os.environ.get("DIE_AFTER") == "half-commit":
         os.kill(os.getpid(), 9)
 
     commit._merge = merge_and_die
+if os.environ.get("DIE_AFTER") == "half-request":
+    node.LocalNode._revert = lambda *_: os.kill(os.getpid(), 9)
 sys.argv = ["unxen", *sys.argv[2:]]
 main.entry()

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from forbidden import destructive
 from generators.disks import run
 from node_double import storage
 from unxen.cli.main import main
@@ -410,3 +411,26 @@ def test_half_written_disk_keeps_its_vm_locked_until_it_is_whole(vm, capfd, monk
     assert "lock" not in vm.conf("100").main
     assert main(["repair", "proxmox:100", "--quiet"]) == 0
     assert slots(vm) == {"sata0": VOLUME}
+
+
+@pytest.mark.parametrize("verb", ["recover", "repair"])
+def test_request_that_died_half_way_is_taken_back_with_the_lock(vm, capfd, verb: str) -> None:
+    vm.faults(fail_after_adds=1)
+    assert vm.run("unxen", "repair", "proxmox:100", DIE_AFTER="half-request").returncode == -signal.SIGKILL
+    assert vm.conf("100").deletes == ["scsi0"]
+    vm.faults()
+    assert main([verb, *(["proxmox:100"] if verb == "repair" else []), "--quiet"]) == 0
+    conf = vm.conf("100")
+    assert (conf.pending, conf.deletes) == ({}, [])
+    assert "lock" not in conf.main
+    assert slots(vm) == {"sata0" if verb == "repair" else "scsi0": VOLUME}
+
+
+def test_check_of_requests_knows_the_destructive_ones() -> None:
+    assert destructive(["qm", "set", "100", "--delete", "unused0"])
+    assert destructive(["qm", "set", "100", "--delete=scsi0,unused1"])
+    assert destructive(["pvesh", "set", "/nodes/x/qemu/100/config", "-delete", "sata0", "-force", "1"])
+    assert destructive(["pvesm", "free", "local:100/vm-100-disk-0.raw"])
+    assert destructive(["qm", "destroy", "100"])
+    assert not destructive(["qm", "set", "100", "--delete", "scsi0", "--sata0", "local:100/vm-100-disk-0.raw"])
+    assert not destructive(["pvesm", "free", "local:1/x"], {"local:1/x"})

@@ -78,6 +78,26 @@ def test_xp_ends_on_ide(vm, tmp_path: Path) -> None:
     assert conf.main["boot"] == "order=ide0;net0"
 
 
+def test_windows_without_xen_is_attached_where_it_starts(vm, tmp_path: Path, capfd) -> None:
+    """Nothing of Xen calls for a repair here, but on the slot that it got first it would stop."""
+    path = disk(tmp_path / "plain.raw")
+    assert main(["import", "100", str(path), "local", "--json"]) == 0
+    told = document(capfd)
+    (slot,) = [key for key in vm.conf("100").main if key in ("sata0", "ide0")]
+    assert vm.conf("100").main["boot"] == f"order={slot};net0"
+    judged = [each for each in told["chains"] if each["judged"]]
+    assert judged
+    assert told["bus"] == {"sata0": "sata", "ide0": "ide"}[slot]
+    assert main(["inspect", "proxmox:100", "--bus", told["bus"], "--json"]) == 0
+
+
+def test_disk_without_windows_is_attached_and_told(vm, tmp_path: Path, capfd) -> None:
+    path = tmp_path / "data.raw"
+    path.write_bytes(b"\0" * MIB)
+    assert main(["import", "100", str(path), "local", "--json"]) == 4
+    assert vm.conf("100").main["sata0"].startswith("local:100/vm-100-disk-0.raw")
+
+
 def test_block_device_needs_no_file(vm, source, tmp_path: Path) -> None:
     made = subprocess.run(["losetup", "--find", "--show", "--read-only", str(source)], capture_output=True, text=True, check=False)
     if made.returncode:

@@ -155,13 +155,17 @@ class LocalNode:
         """Starts the VM, as a person would."""
         self._asked("qm", "start", vmid)
 
+    def revert(self, vmid: str, keys: Sequence[str], past: Sequence[str] = ("--skiplock", "1")) -> None:
+        """Takes back what waits for the next start of these keys."""
+        self._asked("qm", "set", vmid, "--revert", ",".join(keys), *past)
+
     def _revert(self, vmid: str, update: Update, past: Sequence[str]) -> None:
         """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""
         try:
             config = parse(self.config(vmid))
             left = [key for key in update.keys if key in (*config.pending, *config.pending_deletes)]
             if left:
-                self._asked("qm", "set", vmid, "--revert", ",".join(left), *past)
+                self.revert(vmid, left, past)
         except Refused as error:
             LOG.error("what a failed change of VM %s left pending could not be taken back (qm pending %s): %s", vmid, vmid, error)
 

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unxen.errors import refused
@@ -34,13 +34,13 @@ class Mark:
 
     def expect(self, *configs: VmConfig) -> None:
         """From now on the lock is ours on a VM that means one of these."""
-        self.expected = tuple(dict.fromkeys((*self.expected, *(meaning(each) for each in configs))))
+        self.expected = tuple(dict.fromkeys((*self.expected, *(_settled(each) for each in configs))))
         self.path.write_text(json.dumps(self.expected), encoding="utf-8")
         sync_file(self.path)
 
     def is_ours(self, config: VmConfig) -> bool:
         """Whether the lock in this configuration was put there by us."""
-        return config.lock == LOCK and meaning(config) in self.expected
+        return config.lock == LOCK and _settled(config) in self.expected
 
     def forget(self) -> None:
         """The lock is gone, or was never there."""
@@ -82,6 +82,11 @@ def left_behind(state_dir: Path, vmid: str, config: VmConfig) -> bool:
         except BlockingIOError:
             return False
     return Mark(path, _read(path)).is_ours(config)
+
+
+def _settled(config: VmConfig) -> str:
+    """The VM without what is pending: a request that died half way leaves that, and the VM is the same."""
+    return meaning(replace(config, pending={}, pending_deletes=()))
 
 
 def left_marks(state_dir: Path) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from unxen.platforms.proxmox.node import LocalNode, is_vmid
 from unxen.platforms.proxmox.notes import with_note, with_tag
 from unxen.platforms.proxmox.obstacles import obstacles
 from unxen.platforms.proxmox.own_lock import Mark, left_behind, marked
-from unxen.platforms.proxmox.switch import definition_changes, request, switched, where
+from unxen.platforms.proxmox.switch import definition_changes, pending_trouble, request, switched, where
 from unxen.platforms.proxmox.update import Update
 
 LOG = logging.getLogger(__name__)
@@ -173,6 +173,8 @@ class ProxmoxPlatform:
         if meaning(config) != meaning(self._described[guest.id].config):
             raise refused(ReasonKind.GUEST_CHANGED, guest.target[0])
         self._refuse_running(guest, vmid)
+        if mark.is_ours(config):
+            self._revert_left(vmid, config)
         if found := self.obstacles(guest):
             raise Refused(*found)
         if mark.is_ours(config):
@@ -193,11 +195,18 @@ class ProxmoxPlatform:
     def _let_go(self, vmid: str, mark: Mark) -> None:
         """Our lock goes; where it cannot, the mark stays, and the next unxen that works on this VM takes it away."""
         try:
-            if mark.is_ours(self._config(vmid)):
+            config = self._config(vmid)
+            if mark.is_ours(config):
+                self._revert_left(vmid, config)
                 self._node.unlock(vmid)
             mark.forget()
         except Refused as error:
             LOG.error("VM %s could not be unlocked (qm unlock %s): %s", vmid, vmid, error)
+
+    def _revert_left(self, vmid: str, config: VmConfig) -> None:
+        """What a request of ours that died left pending: under our lock nobody else could ask for anything."""
+        if left := pending_trouble(config):
+            self._node.revert(vmid, left)
 
     def _refuse_running(self, guest: Guest, vmid: str) -> None:
         if self._node.is_running(vmid):
