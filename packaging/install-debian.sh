@@ -20,7 +20,7 @@ for_tests="shellcheck yamllint ansible-core python3-prometheus-client libwin-hiv
 for_bench="libguestfs-tools virt-v2v nbdkit zstd e2fsprogs"
 
 # A daemon for the tests to start by themselves; libvirt-daemon-system, which would run one on this host, is not needed.
-for_libvirt="libvirt-daemon libvirt-clients libxml2-utils iproute2 ovmf"
+for_libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-utils iproute2 ovmf"
 
 case "${1:-run}" in
   run) wanted="$for_running $for_disks" ;;

@@ -92,8 +92,15 @@ def missing() -> str:
     absent = [each for each in ("libvirtd", "qemu-system-x86_64", "unshare", "ip") if shutil.which(each) is None]
     if absent:
         return f"not installed: {', '.join(absent)}"
+    if not driver_installed("qemu"):
+        return "libvirtd has no driver for QEMU (libvirt-daemon-driver-qemu)"
     done = subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, text=True, check=False)
     return done.stderr.strip()
+
+
+def driver_installed(name: str) -> bool:
+    """Whether libvirtd can load this driver; newer distributions have a package for each."""
+    return any(Path("/usr").glob(f"lib*/**/libvirt/connection-driver/libvirt_driver_{name}.so"))
 
 
 @contextmanager

@@ -123,6 +123,14 @@ def test_guest_that_cannot_be_judged_may_start(ask, kind) -> None:
     assert ask(refused(kind, "/d")).answer is Answer.ALLOW
 
 
+def test_repair_that_takes_too_long_ends_in_a_refusal_not_in_a_start(ask, monkeypatch) -> None:
+    def interrupted(*_arguments) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unxen.workflow.repair.repair", interrupted)
+    assert ask(with_xen(evidence=True, ran=False), GuardPolicy.REPAIR).risk is StartRisk.WOULD_STOP
+
+
 def test_other_moments_and_starts_that_are_none_are_let_through(ask) -> None:
     seen = with_xen(evidence=True, ran=False)
     for phase in set(HookPhase) - {HookPhase.BEFORE_START}:

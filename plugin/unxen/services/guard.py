@@ -86,7 +86,8 @@ def _repaired(guest: Guest, seen: Outcome, settings: Settings, knowledge: Knowle
 
     try:
         done = repair(guest, FilesPlatform(), settings, knowledge, Order(delivery=Delivery.IN_PLACE), nobody)
-    except Refused as error:
+    except (Refused, KeyboardInterrupt) as error:
+        # Interrupted, because the platform has waited long enough: rolled back like any other repair, and judged as it is.
         LOG.warning("%s could not be repaired before its start: %s", " + ".join(guest.target), error)
         return None
     return done if done.verdict is Verdict.REPAIRED else None

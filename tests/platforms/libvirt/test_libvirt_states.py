@@ -9,10 +9,12 @@ from pathlib import Path
 import libvirt
 import pytest
 from generators.libvirt_host import Host, disk
+from generators.libvirtd import driver_installed
 from lxml import etree
 from unxen.cli.main import main
-from unxen.errors import refused
+from unxen.errors import Refused, refused
 from unxen.model.reason import ReasonKind
+from unxen.platforms.libvirt.connection import Connection
 from unxen.platforms.libvirt.domain_xml import canonical
 from unxen.platforms.libvirt.platform import LibvirtPlatform
 
@@ -110,6 +112,10 @@ def test_image_that_another_qemu_holds_is_refused(host, unxen, windows, tmp_path
     assert canonical(host.xml("win")) == canonical(before)
 
 
+needs_pools = pytest.mark.skipif(not driver_installed("storage"), reason="libvirtd has no driver for storage pools")
+
+
+@needs_pools
 def test_volume_of_a_pool_is_found_through_its_pool(host, unxen, windows, tmp_path) -> None:
     pool = tmp_path / "pool"
     pool.mkdir()
@@ -311,6 +317,7 @@ def test_disk_that_another_domains_disk_is_built_on_is_refused(host, guest, unch
     assert unxen("repair", "libvirt:clone")[0] == 0, "the overlay itself takes the change"
 
 
+@needs_pools
 def test_backing_file_may_lie_in_another_pool(host, unxen, windows, tmp_path) -> None:
     for name in ("base", "images"):
         (tmp_path / name).mkdir()
@@ -341,3 +348,20 @@ def test_names_that_could_harm_stay_names(host, unxen, capsys, windows, tmp_path
     assert unxen("repair", f"libvirt:{name}")[0] == 0
     assert main(["inspect", f"libvirt:{name}"]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("uri", "hostname"), [("qemu+ssh://root@elsewhere/system", "here"), ("qemu+unix:///system?socket=/s", "elsewhere.example.org")]
+)
+def test_disks_of_another_host_are_not_taken_for_ours(uri, hostname, monkeypatch) -> None:
+    class Daemon:
+        def getHostname(self) -> str:  # noqa: N802
+            return hostname
+
+    connection = Connection(uri)
+    monkeypatch.setattr(connection, "handle", Daemon)
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    with pytest.raises(Refused) as caught:
+        connection.require_this_host()
+    assert caught.value.first.kind is ReasonKind.POLICY_REFUSED
+    assert "elsewhere" in caught.value.first.detail("problem")
