@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Definitions before and after a switch, as files; libvirt takes each and starts what comes out, and each option has its case."""
 
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ from unxen.model.reason import ReasonKind
 from unxen.platforms.libvirt.disk_options import Elsewhere, option_rows
 from unxen.platforms.libvirt.domain_xml import canonical, hard_disks, parse_domain, text_of
 from unxen.platforms.libvirt.leftovers import leftovers, nic_for
-from unxen.platforms.libvirt.machine import board_of, bus_of, firmware_of, machine_of
+from unxen.platforms.libvirt.machine import board_of, bus_of, firmware_of, first_disk, machine_of
 from unxen.platforms.libvirt.places import WORDS, move
 from unxen.platforms.libvirt.switch import switched
 
@@ -84,6 +86,40 @@ def test_libvirt_takes_both_and_starts_what_comes_out(name, host: Host, tmp_path
     assert switched(now, wish_in(text), raw_everywhere).changes == (), "libvirt has not put anything back"
     for kept_text in ("geheim", "urn:other", "Do not touch", "KEEP-ME", "KEPT"):
         assert (kept_text in now) is (kept_text in text)
+
+
+@pytest.mark.disk
+@pytest.mark.parametrize("name", NAMES)
+def test_firmware_tries_the_same_disk_first_as_before(name, host: Host, tmp_path) -> None:
+    """Asked of the command line that libvirt makes, with every bus of Xen's read as SATA so that it can make one."""
+    text = (CASES / f"{name}.xml").read_text().replace("/images/", f"{tmp_path}/")
+    for number in range(1, 8):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", tmp_path / f"{number}.qcow2", "16M"], check=True)
+    connection = host.daemon.connect()
+    connection.defineXML(text)
+    kept = host.xml("case")
+    done = switched(kept, wish_in(text), raw_everywhere)
+    connection.defineXML(done.after)
+    assert boot_image(connection, host.xml("case")) == first_image(kept)
+
+
+def first_image(text: str) -> str:
+    """The image of the disk with the lowest boot order, else of the first one as libvirt keeps them."""
+    found = first_disk(parse_domain(text))
+    return Path(found.find("source").get("file")).name
+
+
+def boot_image(connection: libvirt.virConnect, text: str) -> str:
+    """The image of the hard disk that has the lowest boot index on QEMU's command line."""
+    line = shlex.split(connection.domainXMLToNative("qemu-argv", text))
+    nodes = [json.loads(word) for word in line if word.startswith('{"')]
+    devices = [each for each in nodes if "bootindex" in each and "drive" in each]
+    first = min(devices, key=lambda each: each["bootindex"])
+    by_name = {each["node-name"]: each for each in nodes if "node-name" in each}
+    node = by_name[first["drive"]]
+    while "filename" not in node:
+        node = by_name[node["file"]]
+    return Path(node["filename"]).name
 
 
 # What makes a disk on another bus have the option, and where it is moved to; one row of the table each.

@@ -9,6 +9,7 @@ from unxen.errors import Refused, refused
 from unxen.model.definition import DefinitionChange, DefinitionPart, Switch, Wish
 from unxen.model.ids import Bus, DiskNumber, Firmware
 from unxen.model.reason import ReasonKind
+from unxen.platforms.libvirt.boot_order import first_hard_disk, keep_first
 from unxen.platforms.libvirt.disk_options import drop_options, forbidding
 from unxen.platforms.libvirt.domain_xml import (
     Element,
@@ -28,8 +29,9 @@ from unxen.platforms.libvirt.places import WORDS, drop_idle_controllers, move, s
 def switched(text: str, wish: Wish, format_of: FormatOf) -> Switch:
     """The whole change; without changes when the definition is right as it is."""
     root = parse_domain(text)
-    busy = scsi_in_use(root)
+    busy, first = scsi_in_use(root), first_hard_disk(root)
     changes = [*_disks(root, wish), *_optical_drives(root, wish)]
+    changes += keep_first(root, first)
     changes += drop_idle_controllers(root, busy)
     changes += mend(root, nic_for(wish.windows, netkvm=wish.netkvm), format_of)
     changes += _firmware(root, wish)
