@@ -6,6 +6,7 @@ of the repair is done. A switch that fails leaves a good disk and the old defini
 """
 
 from unxen.errors import Refused
+from unxen.host.signals import uninterrupted
 from unxen.journal.place import has_journal
 from unxen.journal.records import VOID_STATES, DefinitionRow, Entry, EntryKind, EntryState
 from unxen.journal.store import Journal, open_journal
@@ -32,9 +33,11 @@ def begin_switch(journal: Journal, guest: Guest, row: DefinitionRow, undoes: int
 
 def perform(journal: Journal, platform: Platform, guest: Guest, entry: int, switch: Switch) -> None:
     """Makes the switch of an entry in COMMITTED. When it is refused the entry waits for another try."""
-    kept = platform.switch(guest, switch)
-    journal.set_definition(entry, kept)
-    journal.move(entry, EntryState.COMMITTED, EntryState.SWITCHED)
+    # Whoever interrupts waits until the journal knows what the platform did.
+    with uninterrupted():
+        kept = platform.switch(guest, switch)
+        journal.set_definition(entry, kept)
+        journal.move(entry, EntryState.COMMITTED, EntryState.SWITCHED)
 
 
 def failed_switch(error: Refused, guest: Guest, bus: Bus) -> tuple[Reason, ...]:

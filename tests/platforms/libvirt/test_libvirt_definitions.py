@@ -2,6 +2,7 @@
 """Definitions before and after a switch, as files; libvirt takes each and starts what comes out, and each option has its case."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from unxen.model.ids import Bus, DiskNumber, Firmware, ImageFormat, MachineType
 from unxen.model.reason import ReasonKind
 from unxen.platforms.libvirt.disk_options import Elsewhere, option_rows
 from unxen.platforms.libvirt.domain_xml import canonical, hard_disks, parse_domain, text_of
+from unxen.platforms.libvirt.guest_disks import vhd_format
 from unxen.platforms.libvirt.leftovers import leftovers, nic_for
 from unxen.platforms.libvirt.machine import board_of, bus_of, firmware_of, first_disk, machine_of
 from unxen.platforms.libvirt.places import WORDS, move
@@ -291,6 +293,22 @@ def test_vhd_is_renamed_only_where_it_is_one() -> None:
     done = switched(text, wish(), lambda _disk: ImageFormat.VHD)
     assert parse_domain(done.after).find("devices/disk/driver").get("type") == "vpc"
     assert leftovers(parse_domain(text), lambda _disk: ImageFormat.VHD) == ("vhd of sda",)
+
+
+def test_two_formats_that_are_called_vhd_are_told_by_their_marks(tmp_path) -> None:
+    marks = {
+        "dynamic": (b"conectix" + bytes(1024), ImageFormat.VHD),
+        "fixed": (bytes(1024) + b"conectix" + bytes(504), ImageFormat.VHD),
+        "vhdx": (b"vhdxfile" + bytes(1024), ImageFormat.VHDX),
+        "neither": (bytes(2048), None),
+        "short": (b"con", None),
+    }
+    for name, (data, kind) in marks.items():
+        (tmp_path / name).write_bytes(data)
+        assert vhd_format(str(tmp_path / name)) is kind, name
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "absent", "nul\0"):
+        assert vhd_format(f"{tmp_path}/{name}") is None
 
 
 def test_disk_that_is_passed_through_as_scsi_stays_unless_windows_is_on_it() -> None:

@@ -3,6 +3,7 @@
 
 import hashlib
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from generators.libvirtd import driver_installed
 from lxml import etree
 from unxen.cli.main import main
 from unxen.errors import Refused, refused
+from unxen.host.signals import POLITE
 from unxen.model.reason import ReasonKind
-from unxen.platforms.libvirt.connection import Connection
+from unxen.platforms.libvirt.connection import LOOP_NAME, Connection
 from unxen.platforms.libvirt.domain_xml import canonical
 from unxen.platforms.libvirt.platform import LibvirtPlatform
 
@@ -365,3 +367,12 @@ def test_disks_of_another_host_are_not_taken_for_ours(uri, hostname, monkeypatch
         connection.require_this_host()
     assert caught.value.first.kind is ReasonKind.POLICY_REFUSED
     assert "elsewhere" in caught.value.first.detail("problem")
+
+
+def test_request_to_end_reaches_no_thread_but_the_one_that_can_hold_it_back(host) -> None:
+    """A commit holds signals back in its own thread; libvirt's loop beside it must not take them instead."""
+    LibvirtPlatform(host.daemon.uri).states()
+    (loop,) = [each for each in threading.enumerate() if each.name == LOOP_NAME]
+    status = Path(f"/proc/self/task/{loop.native_id}/status").read_text()
+    blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
+    assert all(blocked >> number - 1 & 1 for number in POLITE)

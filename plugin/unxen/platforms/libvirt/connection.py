@@ -19,11 +19,13 @@ from urllib.parse import urlsplit
 import libvirt
 
 from unxen.errors import Refused, refused
+from unxen.host.signals import uninterrupted
 from unxen.model.reason import ReasonKind
 
 LOG = logging.getLogger(__name__)
 KEEPALIVE = (5, 3)
 TICK_MILLISECONDS = 200
+LOOP_NAME = "libvirt-events"
 END_SECONDS = 5.0
 LIFECYCLE = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
 FORBIDDEN = (
@@ -150,8 +152,10 @@ def _run_loop() -> None:
         libvirt.virEventRegisterDefaultImpl()
         # A timer, because a loop without one sleeps until something happens and never sees a new connection.
         libvirt.virEventAddTimeout(TICK_MILLISECONDS, _tick, None)
-        thread = threading.Thread(target=_run_until_the_end, name="libvirt-events", daemon=True)
-        thread.start()
+        thread = threading.Thread(target=_run_until_the_end, name=LOOP_NAME, daemon=True)
+        # A request to end must not arrive in this thread: the main thread, which holds it back during a commit, would hear of it.
+        with uninterrupted():
+            thread.start()
         _running.append(thread)
         # A thread that is inside the library while the interpreter goes away crashes it.
         atexit.register(_end_loop)

@@ -80,13 +80,17 @@ def source_path(disk: Element, pool_path: PoolPath) -> str:
 def vhd_format(path: str) -> ImageFormat | None:
     """VHD or VHDX by their marks; None when the file shows neither or cannot be read."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            head = file.read(_MARK)
-            end = max(file.seek(0, os.SEEK_END) - _FOOTER, 0)
-            file.seek(end)
-            foot = file.read(_MARK)
+        # O_NONBLOCK: a pipe is not waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        end = max(os.lseek(fd, 0, os.SEEK_END) - _FOOTER, 0)
+        head, foot = os.pread(fd, _MARK, 0), os.pread(fd, _MARK, end)
     except OSError:
         return None
+    finally:
+        os.close(fd)
     if head == _VHDX:
         return ImageFormat.VHDX
     return ImageFormat.VHD if _VHD in (head, foot) else None

@@ -131,6 +131,8 @@ class LibvirtPlatform:
             raise _failed(guest, said(error)) from error
         kept = self._definition(guest)
         if _slots(kept) != _slots(switch.after):
+            with told(guest.target[0]):
+                _define(domain.connect(), present)
             raise _failed(guest, "libvirt keeps another definition than it was given")
         return kept
 
