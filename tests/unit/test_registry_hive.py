@@ -166,3 +166,18 @@ def test_malformed_hives_end_in_an_answer_or_a_refusal(corpus):
                 key.values()
         except (Refused, Unreadable):
             continue
+
+
+def test_key_that_is_asked_often_gives_the_same_answers(monkeypatch) -> None:
+    names = [f"VEN_{number:04X}" for number in range(300)]
+    data = make(Key(keys={"PCI": Key(keys={name: Key(values={"n": (1, name.encode("utf-16-le"))}) for name in names})}))
+    asked = [*names[:40], "ven_0007", "VEN_FFFF", "", "VEN_0001\0x"]
+    alone = [Hive.read(data).key("PCI").subkey(name) for name in asked]
+    crowd = Hive.read(data).key("PCI")
+    together = [crowd.subkey(name) for name in asked]
+    assert together == alone
+    assert [each and each.value("n").text() for each in together] == [each and each.value("n").text() for each in alone]
+    calls = []
+    monkeypatch.setattr(crowd.hive.library, "node_get_child", lambda *_: calls.append(1))
+    assert [crowd.subkey(name).name for name in names] == names
+    assert not calls
