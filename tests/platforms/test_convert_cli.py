@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import subprocess
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from generators.kernels import kernel
 from generators.xva import ExportedDisk, ExportedMachine, make_xva
 from lxml import etree
 from unxen.cli.main import main
+from unxen.host.disk_sink import RawSink
 
 pytestmark = pytest.mark.disk
 SCHEMA = json.loads(files("unxen.report").joinpath("conversion.schema.json").read_text())
@@ -204,3 +206,51 @@ def test_no_file_and_no_definition_have_their_own_ends(unxen, tmp_path):
 
 def _json_of(ended: tuple[int, str, str]) -> str:
     return ended[1]
+
+
+def test_interruption_leaves_nothing_behind(unxen, export, tmp_path, monkeypatch):
+    target = tmp_path / "images"
+    target.mkdir()
+    write, calls = RawSink.write, []
+
+    def interrupted(self: RawSink, offset: int, data: bytes) -> None:
+        calls.append(offset)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(self, offset, data)
+
+    monkeypatch.setattr(RawSink, "write", interrupted)
+    assert unxen(export, "--disks", target)[0] == 130
+    assert len(calls) == 3
+    assert list(target.iterdir()) == []
+
+
+def test_full_file_system_is_told_and_left_empty(unxen, export, tmp_path):
+    target = tmp_path / "small"
+    target.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", target], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        code, out, err = unxen(export, "--disks", target)
+        assert (code, out, list(target.iterdir())) == (31, "", [])
+        assert "not enough space" in err
+    finally:
+        subprocess.run(["umount", target], check=True)
+
+
+@pytest.mark.parametrize("program", [["zstd", "-q", "-19", "--long=27"], ["zstd", "-q", "-1", "-T2"], ["gzip", "-9"]], ids=" ".join)
+def test_output_of_the_real_programs_is_read(unxen, disks, tmp_path, program):
+    """The exporter pipes through them; two frames one after the other are one stream, too."""
+    data = make_xva(ExportedMachine(), [ExportedDisk(disks["xp"].read_bytes())])
+    half = len(data) // 2
+    packed = [
+        subprocess.run([*program, "-c"], input=each, stdout=subprocess.PIPE, check=True).stdout
+        for each in (data[:half], data[half:])
+    ]
+    path, target = tmp_path / "export.xva", tmp_path / "images"
+    path.write_bytes(b"".join(packed))
+    target.mkdir()
+    assert unxen(path, "--disks", target)[0] == 0
+    (disk,) = target.iterdir()
+    assert digest(disk) == digest(disks["xp"])
