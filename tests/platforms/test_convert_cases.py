@@ -115,6 +115,9 @@ def test_huge_and_odd_files_are_refused_by_name(tmp_path):
         ("deep.cfg", b"disk = " + b"[" * 50_000, "a string, a number or a list"),
         ("deep.xml", b"<domain type='xen'>" + b"<a>" * 50_000, "not well-formed"),
         ("empty.cfg", b"", ""),
+        ("digits.cfg", b"memory = " + b"1" * 5000, "a number is too long"),
+        ("infinite.cfg", b"import os\nmemory = 1e999", "an import"),
+        ("fraction.cfg", b"builder = ('hvm')\nmemory = 1e999", "would have to be run"),
     ):
         path = tmp_path / name
         path.write_bytes(data)

@@ -49,19 +49,28 @@ def _run(call: Call, settings: Settings, listener: Listener) -> int:
     asked = Asked(LIBVIRT if libvirt else PROXMOX, call.bus, _bridges(call), call.repair)
     conversion = convert(call.targets[0], machine, asked, settings, load_knowledge(knowledge_rows(settings)), listener)
     product = _domain(conversion) if libvirt else _vm(conversion, call)
-    _show(product, call)
     look = product.conversion.look
-    if call.repair and look and look.verdict in (Verdict.REFUSED, Verdict.FAILED):
-        return exit_code(look)
+    refused = call.repair and look is not None and look.verdict in (Verdict.REFUSED, Verdict.FAILED)
+    # People want to know of the conversion whatever follows; a program gets one document, of the failure if there is one.
+    if not call.json:
+        _show(product, call)
+    if not refused:
+        _make(product, call, settings)
+    if call.json:
+        _show(product, call)
+    return exit_code(look) if refused and look else DONE
+
+
+def _make(product: "_Product", call: Call, settings: Settings) -> None:
+    """The machine itself, where it was asked for."""
     if call.define:
-        define(product.text, machine.name, settings.libvirt_uri)
+        define(product.text, product.conversion.machine.name, settings.libvirt_uri)
         sys.stderr.write(f"defined at {settings.libvirt_uri}\n")
     if call.create and product.vm:
         from unxen.platforms.proxmox.node import PLACES, LocalNode
 
         LocalNode(PLACES).create(product.vm.arguments)
         sys.stderr.write(f"created VM {call.create}\n")
-    return DONE
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `unxen convert` makes is taken by a real libvirt and started by it; Xen's own definitions are not."""
 
+import json
 from pathlib import Path
 
 import libvirt
@@ -87,6 +88,8 @@ def test_domain_that_is_there_is_never_replaced(daemon, host, windows, tmp_path,
     definition.write_text(definition.read_text().replace("64", "128"))
     assert main(["convert", str(definition), "--define"]) == 2
     assert "is there already" in capsys.readouterr().err
+    assert main(["convert", str(definition), "--define", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
     connection = daemon.connect()
     assert connection.lookupByName("from-xen").maxMemory() == 64 << 10
     connection.close()

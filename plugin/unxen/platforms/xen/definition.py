@@ -15,7 +15,7 @@ from unxen.platforms.xen.pieces import GZIP_MAGIC, ZSTD_MAGIC
 from unxen.platforms.xen.unreadable import Unreadable
 from unxen.platforms.xen.xl_cfg import machine_of
 from unxen.platforms.xen.xl_syntax import Setting, read_settings
-from unxen.platforms.xen.xm_cfg import read_xm
+from unxen.platforms.xen.xm_cfg import NotPython, read_xm
 
 BIGGEST = 1 << 20
 OVA = b"ova.xml\0"
@@ -60,8 +60,8 @@ def _settings(text: str) -> list[Setting]:
     except Unreadable as error:
         try:
             return read_xm(text)
-        except Unreadable as other:
-            raise (error if other.problem.startswith("it is") else other) from error
+        except NotPython:
+            raise error from None
 
 
 def _head(path: str, most: int) -> bytes:

@@ -20,7 +20,6 @@ EMPTY = "empty"
 ACCESS = {"": False, "r": True, "ro": True, "w": False, "rw": False, SHARED: False}
 _PREFIX = re.compile(r"\s*([a-z][a-z0-9]*):")
 _KEY = re.compile(r"\s*([a-z][-a-z0-9_]*)=")
-POSITIONS = 4
 
 
 @dataclass

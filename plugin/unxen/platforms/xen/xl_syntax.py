@@ -14,6 +14,7 @@ from unxen.platforms.xen.unreadable import Unreadable
 
 Value = str | int | list["Value"]
 MOST_DEPTH = 8
+LONGEST_NUMBER = 20
 _TOKENS = re.compile(
     r"""(?P<blank>[ \t\r\f]+|\\\r?\n|\#[^\n]*)
       | (?P<end>[\n;])
@@ -138,7 +139,7 @@ def _value(tokens: _Tokens, depth: int) -> Value:
     if token.kind == "string":
         return _unquoted(token)
     if token.kind == "number":
-        return _number(token.text)
+        return _number(token)
     if token.text != "[" or depth >= MOST_DEPTH:
         tokens.complain(token, "a string, a number or a list")
     return _list(tokens, depth)
@@ -157,14 +158,14 @@ def _list(tokens: _Tokens, depth: int) -> list[Value]:
     return values
 
 
-def _number(text: str) -> int:
-    digits = text.lstrip("-")
-    octal = len(digits) > 1 and digits.isdecimal() and digits.startswith("0")
-    try:
-        number = int(digits, 8 if octal else 0)
-    except ValueError:
-        number = int(digits)
-    return -number if text.startswith("-") else number
+def _number(token: _Token) -> int:
+    """As C's strtoull reads it: 0x is hexadecimal, a leading zero octal, where the digits are."""
+    digits = token.text.lstrip("-")
+    if len(digits) > LONGEST_NUMBER:
+        raise Unreadable("a number is too long", token.line)
+    octal = digits.isdecimal() and digits.startswith("0") and not set(digits) & {"8", "9"}
+    number = int(digits, 8) if octal else int(digits) if digits.isdecimal() else int(digits, 16)
+    return -number if token.text.startswith("-") else number
 
 
 def _unquoted(token: _Token) -> str:

@@ -25,14 +25,18 @@ _WORDS = {
 }
 
 
+class NotPython(Unreadable):
+    """It cannot be an xm file at all."""
+
+
 def read_xm(text: str) -> list[Setting]:
     """The settings of a file whose values are written out."""
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        raise Unreadable("it is neither an xl file nor Python", error.lineno or 0, ADVICE) from error
+        raise NotPython("it is neither an xl file nor Python", error.lineno or 0, ADVICE) from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise Unreadable("it is nested too deeply, or holds bytes that no text has", 0, ADVICE) from error
+        raise NotPython("it is nested too deeply", 0, ADVICE) from error
     found: dict[str, Setting] = {}
     for statement in tree.body:
         for setting in _settings(statement):
@@ -54,7 +58,7 @@ def _settings(statement: ast.stmt) -> list[Setting]:
 
 
 def _literal(node: ast.expr) -> Value:
-    if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, str | int | float)):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | None):
         return "" if node.value is None else node.value if isinstance(node.value, str) else int(node.value)
     if isinstance(node, ast.List | ast.Tuple):
         return [_literal(each) for each in node.elts]
