@@ -64,6 +64,13 @@ def test_steps_and_bytes_are_told(vm, source, capfd) -> None:
     assert "copy" in capfd.readouterr().err
 
 
+def test_report_knows_what_was_imported(vm, source, capfd) -> None:
+    assert main(["import", "100", str(source), "local", "--quiet"]) == 0
+    capfd.readouterr()
+    assert main(["report"]) == 0
+    assert "proxmox:100" in capfd.readouterr().out
+
+
 def test_bus_may_be_chosen(vm, source) -> None:
     assert main(["import", "100", str(source), "local", "--bus", "ide", "--quiet"]) == 0
     assert "ide0" in vm.conf("100").main
@@ -240,6 +247,19 @@ def test_export_becomes_a_vm_that_boots(double, source, tmp_path: Path, capfd, w
     assert conf.main["ostype"] == "win10"
     assert "lock" not in conf.main
     assert main(["inspect", "proxmox:101", "--json"]) == 0
+
+
+def test_export_with_two_disks_keeps_their_order(double, source, tmp_path: Path, capfd) -> None:
+    """The export sends Ref:1 after Ref:17 was named first in the machine; slots decide what becomes the first disk."""
+    data = b"data" + bytes(MIB - 4)
+    disks = [ExportedDisk(source.read_bytes(), "Ref:7", slot="0"), ExportedDisk(data, "Ref:1", "Ref:18", slot="1", name="data")]
+    path = tmp_path / "old.xva"
+    path.write_bytes(make_xva(MACHINE, disks))
+    assert main(["import", "101", str(path), "local", "--json"]) == 0
+    conf = double.conf("101")
+    places = {slot: storage.path(double.node, conf.main[slot].split(",")[0]) for slot in ("sata0", "sata1")}
+    assert Path(places["sata1"]).read_bytes() == data
+    assert conf.main["boot"].startswith("order=sata0")
 
 
 def test_export_that_is_cut_off_leaves_nothing(double, source, tmp_path: Path, capfd) -> None:

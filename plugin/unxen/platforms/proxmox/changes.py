@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unxen.errors import refused
+from unxen.errors import Refused, refused
 from unxen.model.reason import ReasonKind
 from unxen.platforms.base import GuestState
 from unxen.platforms.proxmox.compare import stamp
@@ -53,12 +53,17 @@ class Changes:
         counters = self._read_counters()
         if counters is None or counters == self._counters:
             return changed
+        try:
+            here = self._here()
+        except Refused:
+            # The counters are asked for again: what they say has not been looked at.
+            return changed
         self._counters = counters
         versions = self._read_versions()
         written = {vmid for vmid, version in versions.items() if self._versions.get(vmid) != version}
         gone = self._versions.keys() - versions.keys()
         self._versions = versions
-        return frozenset(((changed | written) & self._here()) | gone)
+        return frozenset(((changed | written) & here) | gone)
 
     def states(self) -> Mapping[str, GuestState]:
         """Every VM of this node; only those are read whose file changed."""
@@ -74,18 +79,22 @@ class Changes:
     def _state(self, vmid: str, version: object, has_pid_file: bool) -> GuestState | None:
         """None for a VM that vanished while we looked."""
         try:
-            found = os.stat(self.node.places.config(vmid))  # noqa: PTH116
-        except OSError:
+            seen = self._read(vmid, version)
+        except (OSError, Refused):
             return None
+        locked = seen.locked and not self.is_ours(vmid, seen.config)
+        running = has_pid_file and self.node.is_running(vmid)
+        return GuestState(seen.stamp, not (seen.asleep or locked or running))
+
+    def _read(self, vmid: str, version: object) -> _Seen:
+        found = os.stat(self.node.places.config(vmid))  # noqa: PTH116
         key = (found.st_mtime_ns, found.st_size, found.st_ino, version)
         seen = self._seen.get(vmid)
         if seen is None or seen.key != key:
             config = parse(self.node.config(vmid))
             asleep = config.is_template or config.has_memory_image
             seen = self._seen[vmid] = _Seen(key, stamp(config), asleep, bool(config.lock), config)
-        locked = seen.locked and not self.is_ours(vmid, seen.config)
-        running = has_pid_file and self.node.is_running(vmid)
-        return GuestState(seen.stamp, not (seen.asleep or locked or running))
+        return seen
 
     def _here(self) -> frozenset[str]:
         """The VMs of this node."""

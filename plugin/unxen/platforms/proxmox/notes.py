@@ -28,11 +28,6 @@ def with_note(description: str, line: str) -> str | None:
     return None
 
 
-def without_notes(description: str) -> str:
-    """The notes as they are without unxen's section."""
-    return _SECTION.sub("", description).rstrip("\n") if _SECTION.search(description) else description
-
-
 def with_tag(tags: str) -> str | None:
     """The tags with unxen's; None when it is among them."""
     names = [each for each in _TAGS.split(tags) if each]

@@ -90,6 +90,11 @@ class ProxmoxPlatform:
             except Refused as error:
                 keep = keep or any(each.kind is ReasonKind.COMMIT_UNFINISHED for each in error.reasons)
                 raise
+            except Exception:
+                # What nobody foresaw may have happened in the middle of a commit; unxen recover knows.
+                LOG.error("VM %s stays locked; unxen recover lets it go if its disks are whole", vmid)
+                keep = True
+                raise
             finally:
                 self._mark = None
                 if not keep:
