@@ -78,6 +78,22 @@ def test_a_name_that_appears_in_the_header_is_not_followed(chain, tmp_path) -> N
     assert "/etc/passwd" not in caught.value.first.detail("cause")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes loop devices")
+def test_an_image_on_a_block_device_is_checked_like_a_file(chain, tmp_path) -> None:
+    with Path(chain.disk.path).open("r+b") as file:
+        file.truncate(8 * MIB)
+    done = subprocess.run(["losetup", "--find", "--show", chain.disk.path], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no loop device can be made here: {done.stderr.strip()}")
+    device = done.stdout.strip()
+    try:
+        with Box.open() as box:
+            (made,) = check_images([Disk(DiskNumber(1), device, ImageFormat.QCOW2)], box, [])
+        check_image(made)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
 @pytest.mark.parametrize("program", ["while :; do echo no end >&2; done", "while :; do :; done"], ids=["babbles", "spins"])
 def test_a_check_without_end_is_ended(chain, monkeypatch, program: str) -> None:
     monkeypatch.setattr(image_check, "SCRIPT", program)

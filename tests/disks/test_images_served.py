@@ -279,6 +279,33 @@ def test_a_block_device_is_read_like_a_file(box, tmp_path, plain, monkeypatch, m
         subprocess.run(["losetup", "--detach", device], check=True)
 
 
+@pytest.fixture
+def device(tmp_path, plain) -> Iterator[Path]:
+    """A block device with the plain disk, which root alone may read."""
+    shutil.copy(plain, tmp_path / "loop")
+    done = subprocess.run(["losetup", "--find", "--show", tmp_path / "loop"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no loop device can be made here: {done.stderr.strip()}")
+    yield Path(done.stdout.strip())
+    subprocess.run(["losetup", "--detach", done.stdout.strip()], check=True)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root makes loop devices")
+@pytest.mark.parametrize("mode", [None, BoxMode.PLAIN], ids=["as here", "without user namespaces"])
+@pytest.mark.parametrize("owner", [0, 12345], ids=["root's", "another user's"])
+def test_a_file_above_a_block_device_reads_through(tmp_path, plain, device: Path, monkeypatch, mode, owner: int) -> None:
+    if mode:
+        monkeypatch.setattr(sandbox, "box_mode", lambda: mode)
+    top = tmp_path / "top.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", device, "-F", "raw", top], check=True)
+    top.chmod(0o600)
+    os.chown(top, owner, owner)
+    with Box.open() as opened:
+        (chain,) = check_images([Disk(DiskNumber(1), str(top), ImageFormat.QCOW2)], opened, [Path("/dev")])
+    with serve_read_only(chain) as server:
+        assert content(server) == plain.read_bytes()
+
+
 PROGRAM = """
 import sys, time
 sys.path[:0] = {paths!r}

@@ -101,7 +101,7 @@ def serve_read_only(chain: ImageChain, *, force_share: bool = False) -> Iterator
     """Serves a checked chain to readers until the block ends. `force_share` reads beside a machine that writes."""
     with ExitStack() as stack:
         listener, address = _listen(stack)
-        images = [_high(read_only_layer(layer), stack) for layer in chain.layers]
+        images = _read_only_chain(chain, stack)
         bound = [_bound(fd, f"/layer/{number}") for number, fd in enumerate(images)]
         names = [each.name for each in bound]
         node = block_node(chain.layers, names, force_share=force_share)
@@ -194,16 +194,26 @@ def open_layer(layer: ImageLayer, flags: int = os.O_RDONLY) -> int:
     return fd
 
 
-def read_only_layer(layer: ImageLayer) -> int:
-    """The same, which root's boxes cannot open anew for writing, though some run as its owner."""
+def read_only_layer(layer: ImageLayer, reader: Account | None = None) -> int:
+    """The same, which root's boxes cannot open anew for writing, though they may run as its owner.
+
+    `reader` is whom the box runs as, who alone may read a block device then; without it that is the device's owner.
+    """
     fd = open_layer(layer)
     if box_mode() is BoxMode.OWN:
         return fd
     try:
         seen = os.fstat(fd)
-        return detached(fd) if stat.S_ISREG(seen.st_mode) else detached_device(seen.st_rdev, service_account())
+        return detached(fd) if stat.S_ISREG(seen.st_mode) else detached_device(seen.st_rdev, reader or image_owner(fd))
     finally:
         os.close(fd)
+
+
+def _read_only_chain(chain: ImageChain, stack: ExitStack) -> list[int]:
+    """All layers, for a box that runs as the owner of the first; devices alone are read with hardly any rights."""
+    only_devices = all(Path(each.path).is_block_device() for each in chain.layers)
+    first = _high(read_only_layer(chain.layers[0], service_account() if only_devices else None), stack)
+    return [first, *(_high(read_only_layer(each, image_owner(first)), stack) for each in chain.layers[1:])]
 
 
 def image_owner(fd: int) -> Account:

@@ -253,9 +253,9 @@ def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False) -
     """
     with ExitStack() as stack:
         # A commit writes the disk's own file, and nothing ever what is below it.
-        below = (_opened(stack, read_only_layer(layer)) for layer in chain.layers[1:])
-        layers = (_opened(stack, open_layer(chain.layers[0])), *below)
-        owner = image_owner(layers[0])
+        first = _opened(stack, open_layer(chain.layers[0]))
+        owner = image_owner(first)
+        layers = (first, *(_opened(stack, read_only_layer(layer, owner)) for layer in chain.layers[1:]))
         if os.geteuid() == 0:
             os.chown(directory, owner.uid, owner.gid)
         place = _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
