@@ -2,6 +2,7 @@
 """Guests that must not be repaired now, disks in places of all kinds, and switches that fail half way and are tried again."""
 
 import hashlib
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -376,3 +377,51 @@ def test_request_to_end_reaches_no_thread_but_the_one_that_can_hold_it_back(host
     status = Path(f"/proc/self/task/{loop.native_id}/status").read_text()
     blocked = int(next(line for line in status.splitlines() if line.startswith("SigBlk")).split()[1], 16)
     assert all(blocked >> number - 1 & 1 for number in POLITE)
+
+
+def test_stamp_changes_with_whatever_matters_and_with_nothing_else(host, tmp_path) -> None:
+    image, more = tmp_path / "1.qcow2", tmp_path / "2.qcow2"
+    for each in (image, more):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", each, "16M"], check=True)
+    made = host.define("a", disk(image, "sda", "sata"))
+    platform = LibvirtPlatform(host.daemon.uri)
+    stamps = [platform.states()["a"]]
+
+    def changed() -> bool:
+        stamps.append(platform.states()["a"])
+        return stamps[-1] != stamps[-2]
+
+    platform.note(platform.describe(("libvirt:a",), ()), "a remark")
+    assert not changed(), "our own remark"
+    made.setAutostart(True)
+    assert not changed()
+    made.attachDeviceFlags(disk(more, "sdb", "sata"), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    assert changed(), "no event tells of a disk that is attached"
+    os.utime(image, (1, 1))
+    assert changed(), "the image was replaced"
+    made.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    assert changed()
+    assert not stamps[-1].stopped
+    made.destroy()
+    assert changed()
+
+
+def test_what_happens_is_heard_by_name(host, tmp_path) -> None:
+    platform = LibvirtPlatform(host.daemon.uri)
+
+    def heard(name: str) -> bool:
+        names: set[str] = set()
+        for _ in range(50):
+            names |= platform.wait(0.2)
+            if name in names:
+                return True
+        return False
+
+    platform.wait(0.1)
+    host.define("a", disk(tmp_path / "none.qcow2", "sda", "sata"))
+    assert heard("a")
+    assert not platform.wait(0.1)
+    host.domain("a").rename("b")
+    assert heard("b")
+    host.daemon.restart()
+    assert heard("b"), "after a restart everything counts as new"
