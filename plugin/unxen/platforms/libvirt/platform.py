@@ -9,9 +9,10 @@ import hashlib
 import os
 import queue
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import libvirt
 
@@ -44,11 +45,11 @@ from unxen.platforms.libvirt.machine import machine_of
 from unxen.platforms.libvirt.note import note_element
 from unxen.platforms.libvirt.switch import switched
 
+T = TypeVar("T")
 SCHEME = "libvirt"
 CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 INACTIVE, SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE, libvirt.VIR_DOMAIN_XML_SECURE
 PERSISTENT = libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT
-CHANGED = "its definition was changed meanwhile"
 BRIDGES = Path("/sys/class/net")
 
 
@@ -114,7 +115,7 @@ class LibvirtPlatform:
         text = self._definition(guest)
         # The wish speaks of disks by their numbers, which are their order in the definition that was described.
         if guest_disks(parse_domain(text), self._volume_path) != guest.disks:
-            raise _failed(guest, CHANGED)
+            raise refused(ReasonKind.GUEST_CHANGED, guest.target[0])
         return switched(text, wish, self._format_of)
 
     def switch(self, guest: Guest, switch: Switch, /) -> str:
@@ -124,7 +125,7 @@ class LibvirtPlatform:
             raise _failed(guest, "the domain was started meanwhile")
         present = self._definition(guest)
         if canonical(present) != canonical(switch.before):
-            raise _failed(guest, CHANGED)
+            raise _failed(guest, "its definition was changed meanwhile")
         try:
             _define(domain.connect(), switch.after)
         except libvirt.libvirtError as error:
@@ -150,7 +151,8 @@ class LibvirtPlatform:
         """Every persistent domain; its stamp is of the definition and of its disks' files."""
         self._connection.tell_events()
         with told(SCHEME):
-            return dict(_state(each) for each in self._connection.handle().listAllDomains(PERSISTENT))
+            found = [_if_there(_state, each) for each in self._connection.handle().listAllDomains(PERSISTENT)]
+        return dict(each for each in found if each is not None)
 
     def wait(self, seconds: float, /) -> frozenset[str]:
         """Names that libvirt tells; all of them after a new connection, for nothing was told in between."""
@@ -234,8 +236,8 @@ class LibvirtPlatform:
     def _others(self, guest: Guest) -> list[Element]:
         """Every other domain, running ones as they run."""
         with told(guest.target[0]):
-            found = [parse_domain(each.XMLDesc(0)) for each in self._connection.handle().listAllDomains()]
-        return [each for each in found if uuid_of(each) != guest.id.partition(":")[2]]
+            found = [_if_there(_as_it_is, each) for each in self._connection.handle().listAllDomains()]
+        return [each for each in found if each is not None and uuid_of(each) != guest.id.partition(":")[2]]
 
 
 def make(settings: Settings) -> LibvirtPlatform:
@@ -270,6 +272,20 @@ def _saved(domain: libvirt.virDomain, target: str) -> Reason:
 def _notes(root: Element) -> tuple[Note, ...]:
     bridges = missing_bridges(root, lambda name: (BRIDGES / name).exists())
     return tuple(Note(NoteKind.MISSING_BRIDGE, name) for name in bridges)
+
+
+def _if_there(ask: Callable[[libvirt.virDomain], T], domain: libvirt.virDomain) -> T | None:
+    """The answer about a domain, None when it went away since it was listed."""
+    try:
+        return ask(domain)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return None
+
+
+def _as_it_is(domain: libvirt.virDomain) -> Element:
+    return parse_domain(domain.XMLDesc(0))
 
 
 def _state(domain: libvirt.virDomain) -> tuple[str, GuestState]:
