@@ -35,6 +35,9 @@ MODULES: dict[str, tuple[str, str]] = {
     "pytsk3": ("python3-tsk", ""),
     "seccomp": ("python3-seccomp", ""),
     "guestfs": ("python3-guestfs", "delivery by an appliance"),
+    "lxml": ("python3-lxml", "definitions of libvirt and of exports"),
+    "xxhash": ("python3-xxhash", "exports of XenServer 8.1 and later"),
+    "zstandard": ("python3-zstandard", "exports that zstd has compressed"),
     "libvirt": ("python3-libvirt", "guests of libvirt"),
     "proxmoxer": ("python3-proxmoxer", "Proxmox VE from another host"),
 }

@@ -100,4 +100,4 @@ def test_what_libvirt_says_is_passed_on(daemon, host, windows, tmp_path, capsys)
     definition = xl_file(tmp_path, disk, "raw")
     definition.write_text(definition.read_text().replace("from-xen", "a/b"))
     assert main(["convert", str(definition), "--define"]) == 50
-    assert "libvirt said no" in " ".join(capsys.readouterr().err.split())
+    assert "name a/b cannot contain '/'" in " ".join(capsys.readouterr().err.split())

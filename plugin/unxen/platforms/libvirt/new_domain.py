@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lxml import etree
 
-from unxen.errors import Refused, refused
+from unxen.errors import refused
 from unxen.model.conversion import Conversion, Placed
 from unxen.model.ids import Bus, Firmware, ImageFormat, MachineType
 from unxen.model.machine import BootDevice, Clock, Drive, MachineDefinition, Media, NetworkCard
@@ -61,25 +61,18 @@ def _visible(xml: str) -> str:
 
 def define(xml: str, name: str, uri: str) -> None:
     """Makes the domain; one of the same name stays untouched."""
-    import libvirt
-
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)
     try:
-        connection = libvirt.open(uri)
-    except libvirt.libvirtError as error:
-        raise _said_no(uri, error) from error
+        from unxen.platforms.libvirt.connection import Connection, told
+    except ImportError as error:
+        raise refused(ReasonKind.TOOL_MISSING, "libvirt", tool="the Python module libvirt", package="python3-libvirt") from error
+    connection = Connection(uri)
     try:
-        if name in {each.name() for each in connection.listAllDomains()}:
-            raise refused(ReasonKind.OUTPUT_EXISTS, f"a domain {name}", cause=f"libvirt at {uri} has one.")
-        connection.defineXML(xml)
-    except libvirt.libvirtError as error:
-        raise _said_no(name, error) from error
+        with told(name):
+            if name in {each.name() for each in connection.handle().listAllDomains()}:
+                raise refused(ReasonKind.OUTPUT_EXISTS, f"a domain {name}", cause=f"libvirt at {uri} has one.")
+            connection.handle().defineXML(xml)
     finally:
         connection.close()
-
-
-def _said_no(subject: str, error: Exception) -> Refused:
-    return refused(ReasonKind.PLATFORM_REFUSED, subject, problem="libvirt said no", cause=str(error))
 
 
 def _add(parent: etree._Element, tag: str, text: str = "", **attributes: str) -> etree._Element:
