@@ -118,6 +118,26 @@ def test_failures_are_tried_again_later_each_time_and_for_ever(host, watcher) ->
     assert set(gaps[3:]) == {200}
 
 
+def test_failure_that_leaves_its_mark_on_the_disk_is_not_tried_again_at_once(host, watcher) -> None:
+    def roll_back(name: str) -> Treated:
+        host.define(name, f"{len(host.treated)}", told=False)
+        return Treated.AGAIN
+
+    host.answer = roll_back
+    host.define("a", "0")
+    run(watcher, host, 1000)
+    assert len(host.treated) < 10
+
+
+def test_years_of_failures_are_borne(host, watcher) -> None:
+    host.answer = lambda _name: Treated.AGAIN
+    host.define("a", "1")
+    watcher.turn()
+    watcher._guests["a"].failures = 5000
+    run(watcher, host, 500)
+    assert len(host.treated) >= 2
+
+
 def test_change_ends_the_wait_after_a_failure(host, watcher) -> None:
     host.answer = lambda _name: Treated.AGAIN if host.guests["a"].stamp == "1" else Treated.SETTLED
     host.define("a", "1")

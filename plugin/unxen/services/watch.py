@@ -9,6 +9,7 @@ is tried again, later each time. Whatever one guest raises ends at that guest.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,6 +17,7 @@ from unxen.errors import Refused
 from unxen.platforms.base import GuestState, Platform
 
 LOG = logging.getLogger(__name__)
+MOST_DOUBLINGS = 20
 
 
 class Treated(Enum):
@@ -125,14 +127,21 @@ class Watcher:
         except Exception:
             LOG.exception("%s: unxen failed", name)
             treated = Treated.AGAIN
-        self._after(known, treated)
+        if treated is Treated.AGAIN:
+            self._again(name, known)
+        else:
+            self._after(known, treated)
+
+    def _again(self, name: str, known: _Known) -> None:
+        """Later each time. What a failed attempt itself did to the guest's files is no news that would bring it forward."""
+        delay = self._rhythm.first_retry * 2 ** min(known.failures, MOST_DOUBLINGS)
+        known.due = self._clock() + min(delay, self._rhythm.last_retry)
+        known.failures += 1
+        with suppress(Refused):
+            known.seen = self._platform.states().get(name, known.seen)
 
     def _after(self, known: _Known, treated: Treated) -> None:
         """What we changed ourselves is looked at once more, because somebody else may have changed it too; then it is settled."""
-        if treated is Treated.AGAIN:
-            known.due = self._clock() + min(self._rhythm.first_retry * 2**known.failures, self._rhythm.last_retry)
-            known.failures += 1
-            return
         known.failures = 0
         known.treated = known.seen if treated is Treated.SETTLED else None
         if treated is Treated.NOT_YET:
