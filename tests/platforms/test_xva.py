@@ -278,6 +278,7 @@ HOSTILE = {
     "no XML": (member("ova.xml", b"hello") + bytes(1024), "not well-formed"),
     "no objects": (member("ova.xml", b"<value>hello</value>") + bytes(1024), "has no objects"),
     "deep XML": (member("ova.xml", b"<value><array><data>" * 5000) + bytes(1024), "cannot be read"),
+    "MAC address that is none": (archive(machine=ExportedMachine(macs=("5a:3e:11:00:00:01,bridge=x",))), "no MAC address"),
     "size that is no number": (
         archive(machine=ExportedMachine(more_objects=[("VDI", "Ref:7", {"virtual_size": "-5", "SR": "Ref:60"})])),
         "has no size",

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from unxen.model.ids import Firmware
 from unxen.model.machine import Clock, Drive, GuestKind, Loss, MachineDefinition, Media, NetworkCard
+from unxen.platforms.xen.addresses import mac_address, network_name
 from unxen.platforms.xen.hvm_only import hvm_only
 from unxen.platforms.xen.mappings import Mappings, boot_order, mappings
 from unxen.platforms.xen.ova_values import NULL, Objects, Record, read_objects
 from unxen.platforms.xen.pieces import Broken
+from unxen.platforms.xen.unreadable import Unreadable
 
 MOST_DISKS = 255
 XEN_STRINGS = ("", "Xen", "HVM domU")
@@ -100,10 +102,15 @@ def _action(vm: Record, name: str, default: str, table: Mappings) -> str:
 def _cards(vm: Record, objects: Objects) -> tuple[NetworkCard, ...]:
     cards = [objects.find("VIF", each) for each in vm.references("VIFs")]
     cards.sort(key=lambda each: each.number("device"))
-    return tuple(
-        NetworkCard(each.text("MAC").lower(), "", objects.find("network", each.text("network")).text("bridge"), _mtu(each))
-        for each in cards
-    )
+    try:
+        return tuple(_card(each, objects) for each in cards)
+    except Unreadable as error:
+        raise Broken(error.problem) from error
+
+
+def _card(card: Record, objects: Objects) -> NetworkCard:
+    bridge = objects.find("network", card.text("network")).text("bridge")
+    return NetworkCard(mac_address(card.text("MAC")), "", network_name(bridge), _mtu(card))
 
 
 def _mtu(card: Record) -> int:

@@ -4,16 +4,14 @@
 Touches nothing. Source: xl-network-configuration(5): keys with values, separated by commas. Raises Unreadable.
 """
 
-import re
-
 from unxen.model.machine import Loss, NetworkCard
+from unxen.platforms.xen.addresses import mac_address, network_name
 from unxen.platforms.xen.mappings import Mappings
 from unxen.platforms.xen.unreadable import Unreadable
 
 DEFAULT_BRIDGE = "xenbr0"
 ONLY_PV = "vif"
 OPEN_VSWITCH = "openvswitch"
-_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 
 def parse_card(text: str, number: int, table: Mappings) -> tuple[NetworkCard, tuple[Loss, ...]]:
@@ -27,18 +25,18 @@ def parse_card(text: str, number: int, table: Mappings) -> tuple[NetworkCard, tu
     bridge, vlan, trunk = _switch(words)
     if trunk:
         losses.append(table.loss("vif_key", "trunk", f"vif {number}: trunk {trunk}"))
-    card = NetworkCard(_mac(words.get("mac", ""), text), model or "", bridge, _number(words, "mtu"), vlan or _number(words, "vlan"))
-    return card, tuple(losses)
+    mac, mtu = mac_address(words.get("mac", "")), _number(words, "mtu")
+    return NetworkCard(mac, model or "", bridge, mtu, vlan or _number(words, "vlan")), tuple(losses)
 
 
 def _switch(words: dict[str, str]) -> tuple[str, int, str]:
     """Bridge, tag and further tags; Open vSwitch has them in the name of the bridge: `br0.7`, `br0:7:8`."""
     name = words.get("bridge", DEFAULT_BRIDGE)
     if OPEN_VSWITCH not in words.get("script", ""):
-        return name, 0, ""
+        return network_name(name), 0, ""
     bridge, _, trunk = name.partition(":")
     bridge, _, tag = bridge.partition(".")
-    return bridge, int(tag) if tag.isdecimal() and len(tag) < 5 else 0, trunk.replace(":", ", ")
+    return network_name(bridge), int(tag) if tag.isdecimal() and len(tag) < 5 else 0, trunk.replace(":", ", ")
 
 
 def _word(word: str, text: str) -> tuple[str, str]:
@@ -46,13 +44,6 @@ def _word(word: str, text: str) -> tuple[str, str]:
     if not sign and key.strip() not in ("trusted", "untrusted"):
         raise Unreadable(f"{key.strip()} has no value in a network card ({text})")
     return key.strip().lower(), value.strip().strip("'\"")
-
-
-def _mac(text: str, whole: str) -> str:
-    mac = text.lower().replace("-", ":")
-    if mac and not _MAC.fullmatch(mac):
-        raise Unreadable(f"{text} is no MAC address ({whole})")
-    return mac
 
 
 def _number(words: dict[str, str], key: str) -> int:

@@ -11,6 +11,7 @@ from lxml import etree
 
 from unxen.model.ids import Firmware
 from unxen.model.machine import BootDevice, Clock, Graphics, GuestKind, Loss, MachineDefinition, NetworkCard
+from unxen.platforms.xen.addresses import mac_address, network_name
 from unxen.platforms.xen.hvm_only import hvm_only
 from unxen.platforms.xen.mappings import Mappings, mappings
 from unxen.platforms.xen.safe_xml import parse_xml
@@ -202,18 +203,15 @@ def _cards(domain: etree._Element, table: Mappings) -> tuple[tuple[NetworkCard, 
         model = table.card_model(named)
         if model is None:
             losses.append(table.unknown_value(f"interface {number}: model", named))
-        bridge = _attribute(each, "source", "bridge")
-        network = _attribute(each, "source", "network")
+        bridge = network_name(_attribute(each, "source", "bridge"))
+        network = network_name(_attribute(each, "source", "network"))
         if not bridge:
             why = f"it hung on a network of the old host ({network or each.get('type')})"
             losses.append(Loss(f"interface {number}", why, "Give the card the bridge or network of this host that it belongs to."))
         losses += [table.loss("vif_key", key, f"interface {number}: {key}") for key in _card_extras(each)]
-        cards.append(NetworkCard(_mac(each), model or "", bridge, max(_count(each, "mtu", "size"), 0), network=network))
+        mac, mtu = mac_address(_attribute(each, "mac", "address")), max(_count(each, "mtu", "size"), 0)
+        cards.append(NetworkCard(mac, model or "", bridge, mtu, network=network))
     return tuple(cards), losses
-
-
-def _mac(card: etree._Element) -> str:
-    return _attribute(card, "mac", "address").lower()
 
 
 def _card_extras(card: etree._Element) -> Iterator[str]:
