@@ -32,7 +32,8 @@ CIPHERS = (
     "bitlk-aes-cbc-elephant-256",
     "bitlk-aes-xts-128-4k",
 )
-CHOSEN = CIPHERS if os.environ.get("UNXEN_EVERY_CIPHER") else CIPHERS[:1]
+EVERY = bool(os.environ.get("UNXEN_EVERY_CIPHER"))
+CHOSEN = CIPHERS if EVERY else CIPHERS[:1]
 
 
 @pytest.fixture
@@ -69,15 +70,17 @@ def test_windows_behind_bitlocker_is_refused_opened_repaired_and_given_back(unxe
     for verb in ("inspect", "repair"):
         code, document = unxen(verb, disk)
         assert (code, {each["kind"] for each in document["reasons"]}) == (24, {"encrypted"})
-    code, document = unxen("inspect", disk, "--key", key)
-    assert (code, len(document["installations"])) == (3, len(CHOSEN))
-    assert [each["kind"] for each in document["notes"]] == ["opened-with-key"]
-    assert PASSWORD not in json.dumps(document)
+    if EVERY:
+        code, document = unxen("inspect", disk, "--key", key)
+        assert (code, len(document["installations"])) == (3, len(CHOSEN))
     assert digest(disk) == before
 
     subprocess.run(["cp", "--sparse=always", disk, tmp_path / "before"], check=True)
     code, document = unxen("repair", disk, "--key", key)
     assert (code, document["verdict"], document["delivery"]) == (0, "repaired", "in-place")
+    assert len(document["installations"]) == len(CHOSEN)
+    assert [each["kind"] for each in document["notes"]] == ["opened-with-key"]
+    assert PASSWORD not in json.dumps(document)
     assert 0 < differing_sectors(disk, tmp_path / "before") < 100 * len(CHOSEN)
     assert unxen("inspect", disk)[0] == 24
 
