@@ -7,6 +7,7 @@ Hands over to `workflow.recover`. An entry that is refused does not keep the oth
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from unxen.cli.call import Call
@@ -28,6 +29,8 @@ LOG = logging.getLogger(__name__)
 def run(call: Call) -> int:
     """Every entry, to the largest exit code."""
     settings, code = load_settings(), DONE
+    # As with --each: one JSON document per line, however many there are.
+    call = replace(call, each=True)
     for outcome in _outcomes(call, settings):
         code = max(code, show(Result(outcome), call))
         if any(each.kind is ReasonKind.INTERRUPTED for each in outcome.reasons):
