@@ -33,7 +33,7 @@ class Double:
         """One call, as a shell would make it; `more` is for its environment."""
         env = {**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}", **more}
         argv = [self.bin / program, *arguments]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, env=env)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False, env=env)
 
     def ok(self, program: str, *arguments: str) -> str:
         done = self.run(program, *arguments)

@@ -28,6 +28,8 @@ def settings(tmp_path: Path, monkeypatch):
         path.write_text("".join(f"{line}\n" for line in ("watch_quiet_seconds = 0", *lines)))
         monkeypatch.setenv("UNXEN_CONFIG", str(path))
 
+    # On a busy machine a look takes longer than the hook would wait.
+    monkeypatch.setenv("UNXEN_HOOK_SECONDS", "120")
     write()
     return write
 
@@ -51,7 +53,7 @@ def call(double, *arguments: str, **more: str) -> subprocess.CompletedProcess:
     return double.run(str(hook(double)), *arguments, **more)
 
 
-def wait_until(true, seconds: float = 60.0) -> None:
+def wait_until(true, seconds: float = 240.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
@@ -96,19 +98,19 @@ def test_windows_that_would_start_starts(vm, windows) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("phase", ["post-start", "pre-stop", "post-stop", "pre-quantum", ""])
-def test_every_other_phase_passes(vm, phase: str) -> None:
+def test_every_other_phase_passes(vm) -> None:
     requests = len(vm.requests())
-    done = call(vm, "100", phase)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for phase in ("post-start", "pre-stop", "post-stop", "pre-quantum", ""):
+        done = call(vm, "100", phase)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), phase
     assert len(vm.requests()) == requests
 
 
-@pytest.mark.parametrize("line", ["lock: backup", "lock: migrate", "lock: import", "vmstate: local:100/x.raw", "template: 1"])
-def test_start_that_goes_on_with_something_passes(vm, line: str) -> None:
-    vm.define("100", config(BOOT, ONLY_DISK, line))
-    done = call(vm, "100", "pre-start")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_start_that_goes_on_with_something_passes(vm) -> None:
+    for line in ("lock: backup", "lock: migrate", "lock: import", "vmstate: local:100/x.raw", "template: 1"):
+        vm.define("100", config(BOOT, ONLY_DISK, line))
+        done = call(vm, "100", "pre-start")
+        assert (done.returncode, done.stderr) == (0, ""), line
 
 
 def test_incoming_migration_passes(vm) -> None:

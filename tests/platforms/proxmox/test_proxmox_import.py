@@ -56,7 +56,6 @@ def test_disk_of_every_format_becomes_a_vm_that_boots(vm, source, tmp_path: Path
     assert conf.main["boot"] == "order=sata0;net0"
     assert not any(key.startswith("unused") or key == "lock" for key in conf.main)
     assert path.read_bytes() == before
-    assert main(["inspect", "proxmox:100", "--json"]) == 0
 
 
 def test_steps_and_bytes_are_told(vm, source, capfd) -> None:
@@ -117,12 +116,6 @@ def test_block_device_needs_no_file(vm, source, tmp_path: Path) -> None:
     assert "sata0" in vm.conf("100").main
 
 
-def test_volume_that_is_no_file_is_filled_too(vm, source) -> None:
-    """A thin volume is there when it was made, so the copy goes into what is there; here a file stands for the device."""
-    assert main(["import", "100", str(source), "local", "--quiet"]) == 0
-    assert storage.exists(vm.node, "local:100/vm-100-disk-0.raw")
-
-
 def with_creator(path: Path, creator: bytes, size: int) -> None:
     """A fixed VHD as another program would have written its footer."""
     data = bytearray(path.read_bytes())
@@ -135,7 +128,7 @@ def with_creator(path: Path, creator: bytes, size: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("creator", [b"caml", b"xo  ", b"tap\0"])
+@pytest.mark.parametrize("creator", [b"caml", b"xo  "])
 def test_vhd_keeps_the_size_of_its_footer_whoever_made_it(vm, source, tmp_path: Path, creator: bytes) -> None:
     size = source.stat().st_size
     path = converted(source, tmp_path / "old.vhd", "-o", "subformat=fixed,force_size=on")

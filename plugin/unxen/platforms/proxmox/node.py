@@ -27,6 +27,8 @@ LONGEST_COPY = 7 * 24 * 3600.0
 _ACTIVATE = "PVE::Storage::activate_volumes(PVE::Storage::config(), [$ARGV[0]]);"
 # Of the words that Proxmox takes for a lock the one that says what is the case: this VM is not made yet. See the same decision.
 LOCK = "create"
+# For root alone, and to be used under our own lock only.
+PAST_LOCK = ("--skiplock", "1")
 _VMID = re.compile(r"[1-9][0-9]{2,8}")
 KIB = 1024
 _ALLOCATED = re.compile(r"successfully created '([^']+)'")
@@ -116,20 +118,15 @@ class LocalNode:
 
     def update(self, vmid: str, update: Update, *, under_lock: bool = True) -> None:
         """One request, as a rule under our own lock; what it left half done is taken back. Refused(PLATFORM_REFUSED)."""
-        past = ("--skiplock", "1") if under_lock else ()
         words = [word for name, value in update.parameters() for word in (f"--{name}", value)]
-        try:
-            self._asked("qm", "set", vmid, *words, *past)
-        except Refused:
-            self._revert(vmid, update, past)
-            raise
+        self._set(vmid, words, update.keys, under_lock=under_lock)
 
     def describe(self, vmid: str, values: Sequence[tuple[str, str]], digest: str, *, under_lock: bool = False) -> None:
         """What stands in a configuration for people and scripts: notes, tags, the hookscript; an empty value takes a key away."""
         gone = [name for name, value in values if not value]
         words = [word for name, value in values if value for word in (f"--{name}", value)]
         words += ["--delete", ",".join(gone)] if gone else []
-        self._asked("qm", "set", vmid, *words, "--digest", digest, *(("--skiplock", "1") if under_lock else ()))
+        self._set(vmid, [*words, "--digest", digest], [name for name, _ in values], under_lock=under_lock)
 
     def create(self, arguments: Sequence[str]) -> None:
         """A new VM; `arguments` begin with its number. Takes as long as its disks take to be copied. Refused(PLATFORM_REFUSED)."""
@@ -155,15 +152,23 @@ class LocalNode:
         """Starts the VM, as a person would."""
         self._asked("qm", "start", vmid)
 
-    def revert(self, vmid: str, keys: Sequence[str], past: Sequence[str] = ("--skiplock", "1")) -> None:
+    def revert(self, vmid: str, keys: Sequence[str], past: Sequence[str] = PAST_LOCK) -> None:
         """Takes back what waits for the next start of these keys."""
         self._asked("qm", "set", vmid, "--revert", ",".join(keys), *past)
 
-    def _revert(self, vmid: str, update: Update, past: Sequence[str]) -> None:
+    def _set(self, vmid: str, words: Sequence[str], keys: Sequence[str], *, under_lock: bool) -> None:
+        past = PAST_LOCK if under_lock else ()
+        try:
+            self._asked("qm", "set", vmid, *words, *past)
+        except Refused:
+            self._revert(vmid, keys, past)
+            raise
+
+    def _revert(self, vmid: str, keys: Sequence[str], past: Sequence[str]) -> None:
         """What fails in the middle stays pending and would be done at the next start: what is ours of it is taken back."""
         try:
             config = parse(self.config(vmid))
-            left = [key for key in update.keys if key in (*config.pending, *config.pending_deletes)]
+            left = [key for key in keys if key in (*config.pending, *config.pending_deletes)]
             if left:
                 self.revert(vmid, left, past)
         except Refused as error:
@@ -180,15 +185,20 @@ class LocalNode:
 
     def _no_such_vm(self, vmid: str) -> Refused:
         if not (self.places.etc / "qemu-server").is_dir():
-            return refused(ReasonKind.PLATFORM_REFUSED, vmid, problem=f"{self.places.etc} is not there, so this is no Proxmox node")
-        return refused(ReasonKind.PLATFORM_REFUSED, vmid, problem="this node has no such virtual machine")
+            return refused(
+                ReasonKind.PLATFORM_REFUSED,
+                f"proxmox:{vmid}",
+                problem=f"{self.places.etc} is not there, so this is no Proxmox node",
+            )
+        return refused(ReasonKind.PLATFORM_REFUSED, f"proxmox:{vmid}", problem="this node has no such virtual machine")
 
 
 def said_no(argv: Sequence[str], words: str) -> Refused:
     """Proxmox' answer as a reason: a VM that it is busy with is another matter than one that it will not change."""
     last = " ".join(line.strip() for line in words.splitlines() if line.strip())
+    about = f"proxmox:{argv[2]}" if argv[0] == "qm" else argv[2]
     if _CHANGED in words:
-        return refused(ReasonKind.GUEST_CHANGED, argv[2], cause=last)
+        return refused(ReasonKind.GUEST_CHANGED, about, cause=last)
     if found := _LOCKED.search(words):
-        return refused(ReasonKind.GUEST_LOCKED, argv[2], lock=found[1], command=f"qm unlock {argv[2]}")
+        return refused(ReasonKind.GUEST_LOCKED, about, lock=found[1], command=f"qm unlock {argv[2]}")
     return refused(ReasonKind.PLATFORM_REFUSED, " ".join(argv[:3]), problem="Proxmox refused", cause=last)
