@@ -247,6 +247,15 @@ def block(number: int, data: bytes = bytes(BLOCK), reference: str = "Ref:7") -> 
     return b"".join(block_members(reference, number, data, "xxhash"))
 
 
+def as_folder(header: bytes) -> bytes:
+    """The same member as a directory."""
+    made = bytearray(header)
+    made[156:157] = b"5"
+    made[148:156] = b" " * 8
+    made[148:156] = f"{sum(made[:512]):06o}\0 ".encode()
+    return bytes(made)
+
+
 HOSTILE = {
     "block behind the end": (archive(block(0), block(2), block(3)), "behind the end"),
     "gap that never ends": (archive(block(0), block(99_999_999)), "behind the end"),
@@ -275,6 +284,7 @@ HOSTILE = {
         member("ova.xml", b'<!DOCTYPE v [<!ENTITY a SYSTEM "file:///etc/passwd">]><value>&a;</value>') + bytes(1024),
         "document type",
     ),
+    "folder instead of ova.xml": (as_folder(member("ova.xml", b"")) + block(0) + bytes(1024), "has no ova.xml"),
     "no XML": (member("ova.xml", b"hello") + bytes(1024), "not well-formed"),
     "no objects": (member("ova.xml", b"<value>hello</value>") + bytes(1024), "has no objects"),
     "deep XML": (member("ova.xml", b"<value><array><data>" * 5000) + bytes(1024), "cannot be read"),

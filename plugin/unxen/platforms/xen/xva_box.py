@@ -51,7 +51,7 @@ def open_export(request: Request) -> Response:
         stream = unwrapped(request.fds[0])
         _expect_ova(stream.peek(BLOCK), path)
         archive = members(stream, MOST_OVA)
-        contents = read_ova(next(archive).data)
+        contents = read_ova(_ova(archive))
     except Broken as error:
         raise _damaged(path, error) from error
     _readings[:] = [_Reading(path, contents, archive)]
@@ -79,6 +79,13 @@ def _expect_ova(header: bytes, path: str) -> None:
         name = ""
     if name != OVA:
         raise refused(ReasonKind.NOT_AN_EXPORT, path, cause=_found(header, name))
+
+
+def _ova(archive: Iterator[Member]) -> bytes:
+    first = next(archive, None)
+    if first is None or first.name != OVA:
+        raise Broken("it has no ova.xml")
+    return first.data
 
 
 def _found(header: bytes, name: str) -> str:
