@@ -325,7 +325,7 @@ def watched(tmp_path_factory) -> Watched:
     ]
     environment = {**os.environ, "UNXEN_STATE_DIR": str(top / "state"), "UNXEN_CONFIG": str(top / "none")}
     command = [*trace, sys.executable, "-c", DRIVER, str(top / "calls"), str(codes)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     if "PTRACE" in done.stderr:
         pytest.skip(f"nothing can be watched here: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
