@@ -54,15 +54,12 @@ class OptionRow:
 
 @dataclass(frozen=True)
 class StorageRow:
-    """A type of storage. `named`: the format stands in the volume's name. `activates`: a volume is not there before it is asked
-    for. `owner`: names carry the number of the VM that owns the volume.
-    """
+    """A type of storage. `named`: the format stands in the volume's name. `activates`: a volume is not there before asked for."""
 
     type: str
     reach: Reach
     named: bool
     activates: bool
-    owner: bool
 
 
 @cache
@@ -89,7 +86,7 @@ def options() -> Mapping[str, OptionRow]:
 def storages() -> Mapping[str, StorageRow]:
     """Every type of storage by its name."""
     rows = _rows("storages.toml", "storage")
-    return {row["type"]: StorageRow(row["type"], Reach(row["reach"]), row["named"], row["activates"], row["owner"]) for row in rows}
+    return {row["type"]: StorageRow(row["type"], Reach(row["reach"]), row["named"], row["activates"]) for row in rows}
 
 
 def _slot(row: Mapping[str, Any]) -> SlotRow:
