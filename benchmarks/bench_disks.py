@@ -40,7 +40,8 @@ SOFTWARE = r"""
 "DevicePath"=expand:%SystemRoot%\inf
 [Microsoft\Windows\CurrentVersion\Uninstall]
 """
-LOOKED_FOR = ("Windows/System32/cmd.exe", "Windows/explorer.exe", "Windows/inf/setupapi.dev.log")
+COMMAND = "Windows/System32/cmd.exe"
+LOOKED_FOR = ("Windows/explorer.exe", "Windows/inf/setupapi.dev.log")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def _windows(top: Path, hive: bytes) -> None:
     software = Node("ROOT")
     apply(SOFTWARE, software)
     (top / "Windows/System32/config/SOFTWARE").write_bytes(write_hive(software, "SOFTWARE"))
+    # libguestfs tells the architecture by this program's header.
+    write_file(top, COMMAND, tree.kernel)
     for each in (*LOOKED_FOR, "bootmgr", "Boot/BCD"):
         write_file(top, each)
 
