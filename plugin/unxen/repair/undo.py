@@ -62,7 +62,9 @@ def find_repair(journal: Journal, held: Sequence[HeldDisk], target: Sequence[str
         pairs = [_by_content(journal, entry, held, row) for row in entry.disks]
         if all(pairs):
             return Found(entry, tuple(each for each in pairs if each))
-    raise refused(ReasonKind.WRITTEN_SINCE if same else ReasonKind.NO_UNDO_DATA, " + ".join(target))
+    if same:
+        raise refused(ReasonKind.WRITTEN_SINCE, " + ".join(target), entry=same[0].id)
+    raise refused(ReasonKind.NO_UNDO_DATA, " + ".join(target))
 
 
 def _is_kept(entry: Entry) -> bool:

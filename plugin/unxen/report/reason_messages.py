@@ -349,7 +349,7 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.WRITTEN_SINCE: ReasonText(
         "{subject} was written since the repair, so it cannot be undone as a whole[: {path}]",
         "[{cause}]",
-        "Nothing was changed. If Windows has run since and is fine, keep it; else restore a backup.",
+        "Nothing was changed. If Windows runs well, keep it; unxen undo --registry puts back the values that still stand as left.",
     ),
     ReasonKind.NO_UNDO_DATA: ReasonText(
         "there is no undo data for {subject}",
