@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 packaging/install-debian.sh test
 [ "${1:-}" != --setup-only ] || exit 0
 
-.venv/bin/ruff check plugin tests examples benchmarks packaging/make-man-pages
-.venv/bin/ruff format --check plugin tests examples benchmarks packaging/make-man-pages
+.venv/bin/ruff check plugin tests examples benchmarks packaging/make-man-pages packaging/make-completion
+.venv/bin/ruff format --check plugin tests examples benchmarks packaging/make-man-pages packaging/make-completion
 .venv/bin/mypy
 grep -rlE '^#!/bin/(ba)?sh' .ci benchmarks examples hooks packaging tests 2>/dev/null | xargs shellcheck
 yamllint -s examples

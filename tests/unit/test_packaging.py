@@ -2,6 +2,9 @@
 """The Debian package asks for what the program imports and starts, and for nothing that would hurt a Proxmox VE node."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +45,28 @@ def test_no_daemon_is_pulled_onto_a_host() -> None:
     asked = " ".join(each for one in ("Depends", "Recommends") for each in field(one))
     assert "daemon" not in asked
     assert "proxmoxer" not in asked
+
+
+def completed(*words: str) -> list[str]:
+    """What bash offers for the last word."""
+    script = subprocess.run(
+        [sys.executable, str(TOP / "packaging" / "make-completion")], check=True, capture_output=True, text=True
+    ).stdout
+    typed = " ".join(shlex.quote(each) for each in words)
+    call = f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _unxen; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    done = subprocess.run(["bash", "-c", f"{script}\n{call}"], check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("unxen", "ins"), ["inspect"]),
+        (("unxen", "repair", "--dry"), ["--dry-run"]),
+        (("unxen", "repair", "--bus", "virtio-"), ["virtio-blk", "virtio-scsi"]),
+        (("unxen", "hooks", "inst"), ["install"]),
+        (("unxen", "plan", "--as", "r"), ["reg"]),
+    ],
+)
+def test_shell_completes_what_the_program_knows(words: tuple[str, ...], offered: list[str]) -> None:
+    assert completed(*words) == offered
