@@ -248,3 +248,30 @@ def test_table_of_moves_has_one_way_out_of_a_commit(tmp_path) -> None:
         transaction = Transaction(journal, journal.begin(EntryKind.REPAIR, ["x"], "", "", []), tmp_path, ())
         with pytest.raises(IllegalMove):
             transaction.move(EntryState.COMMITTED)
+
+
+def spoiled(hive: bytes) -> bytes:
+    """Another hash beside the first key of the first list that has some: found by the audit alone."""
+    at = hive.index(b"lh") + 8
+    return hive[:at] + bytes(byte ^ 0xFF for byte in hive[at : at + 4]) + hive[at + 4 :]
+
+
+@pytest.mark.parametrize("editor", ["works", "stumbles"])
+def test_hive_that_is_not_sound_is_refused_for_that_whatever_the_editor_does(
+    tmp_path, repair, own_state, monkeypatch, editor
+) -> None:
+    """Its audit runs beside the edit, so an edit may have been made, or have failed, when the flaw is known."""
+    hive = spoiled(windows_hive("10", families=["xcpng"]))
+    path = tmp_path / "spoiled.raw"
+    make_disk(path, hive, format="raw", kernel=kernel((10, 0, 19045)), files=driver_files(hive), size=48 * MIB)
+    if editor == "stumbles":
+
+        def stumbling(*_arguments, **_options):
+            raise refused(ReasonKind.PROBE_FAILED, "edit", cause="died")
+
+        monkeypatch.setattr(pipeline, "edit_hive", stumbling)
+    before = digest(path)
+    code, document = repair(path)
+    assert (code, document["changed"], document["reasons"][0]["details"]["cause"]) == (20, False, "hash")
+    assert digest(path) == before
+    assert states(own_state) == ["rolled-back"]
