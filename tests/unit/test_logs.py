@@ -4,9 +4,10 @@
 import io
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import unxen
 from unxen.cli.logs import log_to
 from unxen.errors import refused
@@ -15,37 +16,42 @@ from unxen.model.reason import ReasonKind
 EVIL = "a\x1b[31m\nFORGED \u202e\ud800"
 
 
-@pytest.fixture
-def logged(monkeypatch):
-    """The root logger as a program begins with it."""
+@contextmanager
+def logged() -> Iterator[io.StringIO]:
+    """The root logger as a program begins with it, alone: what pytest captures of a lone surrogate cannot go to another process."""
     stream, root = io.StringIO(), logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-    before = root.level
-    log_to(stream, logging.DEBUG, "%(name)s: %(message)s")
-    yield stream
-    root.setLevel(before)
+    level, handlers = root.level, root.handlers
+    root.handlers = []
+    try:
+        log_to(stream, logging.DEBUG, "%(name)s: %(message)s")
+        yield stream
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 def harmless(text: str) -> None:
     assert all(line.isprintable() and not line.strip().startswith("FORGED") for line in text.split("\n"))
 
 
-def test_a_message_stays_in_its_line(logged) -> None:
-    logging.getLogger("x").warning("%s and %s", EVIL, "ü")
-    assert logged.getvalue() == "x: a\\x1b[31m\\x0aFORGED \\u202e\\ud800 and ü\n"
+def test_a_message_stays_in_its_line() -> None:
+    with logged() as stream:
+        logging.getLogger("x").warning("%s and %s", EVIL, "ü")
+    assert stream.getvalue() == "x: a\\x1b[31m\\x0aFORGED \\u202e\\ud800 and ü\n"
 
 
-def test_a_trace_keeps_its_own_lines_and_no_others(logged) -> None:
-    try:
+def test_a_trace_keeps_its_own_lines_and_no_others() -> None:
+    with logged() as stream:
         try:
-            raise ValueError(EVIL)
-        except ValueError as error:
-            raise refused(ReasonKind.HIVE_DAMAGED, EVIL) from error
-    except Exception:
-        logging.getLogger("x").debug("refused", exc_info=True)
-    harmless(logged.getvalue())
-    assert "ValueError: a\\x1b[31m\\x0aFORGED" in logged.getvalue()
-    assert re.search(r'^  File ".*test_logs.py", line \d+, in ', logged.getvalue(), re.MULTILINE)
+            try:
+                raise ValueError(EVIL)
+            except ValueError as error:
+                raise refused(ReasonKind.HIVE_DAMAGED, EVIL) from error
+        except Exception:
+            logging.getLogger("x").debug("refused", exc_info=True)
+    harmless(stream.getvalue())
+    assert "ValueError: a\\x1b[31m\\x0aFORGED" in stream.getvalue()
+    assert re.search(r'^  File ".*test_logs.py", line \d+, in ', stream.getvalue(), re.MULTILINE)
 
 
 def test_nobody_logs_past_it() -> None:
