@@ -77,6 +77,17 @@ def test_pure_folders_import_nothing_that_reaches_outside(path: Path) -> None:
         assert name.split(".")[0] not in OUTSIDE, f"{path.relative_to(PACKAGE)}:{line}: imports {name}"
 
 
+@pytest.mark.parametrize(
+    "path", [each for each in sources() if each.parent.parent.name == "platforms"], ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_platforms_know_nothing_of_each_other(path: Path) -> None:
+    own = f"unxen.platforms.{path.parent.name}"
+    others = [f"unxen.platforms.{each.name}" for each in (PACKAGE / "platforms").iterdir() if each.is_dir()]
+    for line, name in imports(path):
+        known = next((each for each in others if name.startswith(each) and not name.startswith(own)), "")
+        assert not known, f"{path.relative_to(PACKAGE)}:{line}: imports {name}"
+
+
 def test_one_door_starts_programs() -> None:
     users = {str(path.relative_to(PACKAGE)) for path in sources() for _, name in imports(path) if name == "subprocess"}
     assert users == {ONE_DOOR}

@@ -12,7 +12,7 @@ from lxml import etree
 
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
-from unxen.platforms.xen.safe_xml import parse_xml
+from unxen.platforms.safe_xml import parse_xml
 
 Element: TypeAlias = etree._Element
 NAMESPACE = "https://unxen.invalid/libvirt/1"

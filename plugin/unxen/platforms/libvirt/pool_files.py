@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
-from unxen.platforms.xen.safe_xml import parse_xml
+from unxen.platforms.safe_xml import parse_xml
 
 DIRECTORIES = (Path("/run/libvirt/storage"), Path("/etc/libvirt/storage"))
 PLAIN_POOLS = ("dir", "fs", "netfs", "logical")

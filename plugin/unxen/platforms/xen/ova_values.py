@@ -10,8 +10,8 @@ from typing import Any
 
 from lxml import etree
 
+from unxen.platforms.safe_xml import parse_xml
 from unxen.platforms.xen.pieces import Broken
-from unxen.platforms.xen.safe_xml import parse_xml
 
 NULL = "OpaqueRef:NULL"
 TRUE = ("1", "true", "yes", "on")

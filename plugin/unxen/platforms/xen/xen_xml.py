@@ -11,10 +11,10 @@ from lxml import etree
 
 from unxen.model.ids import Firmware
 from unxen.model.machine import BootDevice, Clock, Graphics, GuestKind, Loss, MachineDefinition, NetworkCard
+from unxen.platforms.safe_xml import parse_xml
 from unxen.platforms.xen.addresses import mac_address, network_name
 from unxen.platforms.xen.hvm_only import hvm_only
 from unxen.platforms.xen.mappings import Mappings, mappings
-from unxen.platforms.xen.safe_xml import parse_xml
 from unxen.platforms.xen.unreadable import Unreadable
 from unxen.platforms.xen.xl_cfg import no_enlightenment, serial_end
 from unxen.platforms.xen.xml_drives import xml_drives
