@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 from faults.bench import Bench, make_master
-from faults.strikes import at_crossing, crossings, die_after, in_commit, moments, run_struck
+from faults.strikes import at_crossing, crossings, die, die_after, in_commit, moments, run_struck
 
 pytestmark = pytest.mark.disk
 KILLED = (-signal.SIGKILL,)
@@ -75,10 +75,12 @@ def test_undo_killed_between_any_two_steps(bench_of, kind) -> None:
 @pytest.mark.parametrize("kind", ["raw", "lazy"])
 def test_recovery_killed_between_any_two_steps_is_run_again(bench_of, kind) -> None:
     bench = bench_of(kind)
-    bench.restore("start")
-    assert run_struck(["repair", *bench.disks], in_commit(die_after(0.012))) in (0, *KILLED)
-    if not bench.unfinished():
-        pytest.fail("the commit was over before the kill")
+    # On a busy machine the commit may be over before the kill comes.
+    for strike in (die_after(0.012), die_after(0.004), lambda _daemon: die()):
+        bench.restore("start")
+        assert run_struck(["repair", *bench.disks], in_commit(strike)) in (0, *KILLED)
+        if bench.unfinished():
+            break
     bench.save("torn")
     for number in boundaries(bench, "torn", ["recover"]):
         assert bench.strike(f"recovery of {kind} at {number}", "torn", ["recover"], at_crossing(number), KILLED) == "new"
