@@ -105,9 +105,18 @@ def test_half_written_disk_does_not_start_even_if_it_cannot_be_looked_at(ask, tm
 def test_journal_that_cannot_be_read_is_not_taken_for_an_empty_one(ask, tmp_path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / FILE).write_bytes(b"no database at all" * 100)
+    work = tmp_path / "state" / "work" / "key"
+    work.mkdir(parents=True)
+    (work / "overlay.qcow2").touch()
     found = ask(outcomes.healthy())
     assert (found.answer, found.risk) == (Answer.REFUSE, StartRisk.JOURNAL_UNREADABLE)
     assert ask(outcomes.healthy(), GuardPolicy.OFF).answer is Answer.ALLOW
+
+
+def test_journal_that_cannot_be_read_holds_nobody_back_where_no_commit_was_begun(ask, tmp_path) -> None:
+    (tmp_path / "state" / "work" / "key").mkdir(parents=True)
+    (tmp_path / "state" / FILE).write_bytes(b"no database at all" * 100)
+    assert ask(outcomes.healthy()).answer is Answer.ALLOW
 
 
 def test_disk_that_unxen_works_on_does_not_start(ask, tmp_path) -> None:

@@ -11,6 +11,8 @@ from unxen.errors import Refused, refused
 from unxen.model.reason import ReasonKind
 
 FILE = "journal.sqlite3"
+WORK = "work"
+"""Below the state directory: a directory for each disk in hand, with its overlay until the journal says that it is not needed."""
 
 
 def has_journal(state_dir: Path) -> bool:
@@ -23,6 +25,16 @@ def has_journal(state_dir: Path) -> bool:
     except OSError as error:
         raise refused(ReasonKind.NO_PERMISSION, str(path), cause=error.strerror) from error
     return True
+
+
+def has_overlays(state_dir: Path) -> bool:
+    """Whether a disk may be half written: the overlay of one outlives its commit. What cannot be looked at counts as yes."""
+    try:
+        return any(each.suffix == ".qcow2" for place in (state_dir / WORK).iterdir() if place.is_dir() for each in place.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def reason_of(path: Path, error: Exception) -> Refused:

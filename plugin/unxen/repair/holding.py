@@ -16,7 +16,7 @@ from unxen.host.files import private_directory, read_only_cause
 from unxen.host.locks import disk_key, forbid_machines, open_device_exclusively, own_locks
 from unxen.host.sandbox import Box
 from unxen.host.storage_daemon import StorageDaemon, storage_daemon
-from unxen.journal.place import has_journal
+from unxen.journal.place import WORK, has_journal
 from unxen.journal.records import OPEN_STATES
 from unxen.journal.store import open_journal
 from unxen.journal.unfinished import unfinished_commits
@@ -27,7 +27,7 @@ from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
-from unxen.repair.leftovers import LOCKS, WORK, throw_away
+from unxen.repair.leftovers import LOCKS, throw_away
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 from unxen.errors import Refused
 from unxen.host.files import remove
 from unxen.host.locks import locks_named
+from unxen.journal.place import WORK
 from unxen.journal.records import DONE_STATES, OPEN_STATES, Entry, EntryKind, EntryState
 from unxen.journal.store import Journal
 
-LOCKS, WORK = "locks", "work"
+LOCKS = "locks"
 
 
 def throw_away(journal: Journal, entry: Entry) -> None:

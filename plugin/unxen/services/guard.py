@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from unxen.errors import Refused
 from unxen.host.locks import held_by_unxen
+from unxen.journal.place import has_overlays
 from unxen.journal.unfinished import unfinished_commits
 from unxen.knowledge.tables import Knowledge
 from unxen.model.guest import Guest
@@ -63,11 +64,16 @@ def _held(guest: Guest, settings: Settings) -> bool:
 
 
 def _half_written(guest: Guest, target: str, settings: Settings) -> StartJudgement | None:
-    """The refusal of a disk that is a mix of old and new, or that may be one for all that is known."""
+    """The refusal of a disk that is a mix of old and new, or that may be one for all that is known.
+
+    A journal that cannot be read must not hold back every machine of a host: without an overlay no commit was begun.
+    """
     try:
         begun = unfinished_commits(settings.state_dir, [disk.path for disk in guest.disks])
     except Refused as error:
         LOG.warning("whether %s is half written is not known: %s", target, error)
+        if not has_overlays(settings.state_dir):
+            return None
         return StartJudgement(Answer.REFUSE, StartRisk.JOURNAL_UNREADABLE, target, (("cause", error.first.detail("cause")),))
     return StartJudgement(Answer.REFUSE, StartRisk.HALF_WRITTEN, target) if begun else None
 
