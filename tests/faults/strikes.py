@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from unxen.cli.main import main
@@ -39,7 +40,21 @@ def run_struck(argv: Sequence[object], strike: Strike = lambda: None) -> int:
             code = main([str(each) for each in argv])
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _end_tracers(child)
+    return code
+
+
+def _end_tracers(group: int) -> None:
+    """strace, delaying a call of a daemon that is killed meanwhile, can wait for ever and keep it from dying (seen with 6.1).
+
+    Nothing else of the run's process group is touched: that the rest dies by itself is what is shown.
+    """
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError):
+            name, _, rest = each.read_text().partition("(")[2].rpartition(")")
+            if name == "strace" and int(rest.split()[2]) == group:
+                os.kill(int(each.parent.name), signal.SIGKILL)
 
 
 def die() -> None:
