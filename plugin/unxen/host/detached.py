@@ -21,11 +21,14 @@ RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
 ATTRIBUTES = struct.Struct("=QQQQ")
 
 
-def detached(fd: int, *, writable: bool = False) -> int:
-    """A new descriptor, of which only a name can be made (O_PATH): the same file or directory, read-only unless `writable`."""
+def detached(fd: int, *, writable: bool = False, code: bool = False) -> int:
+    """A new descriptor, of which only a name can be made (O_PATH): the same file or directory, read-only unless `writable`.
+
+    `code`: programs may be loaded from it. An installed package lies beside the libraries that it imports.
+    """
     tree = _call(OPEN_TREE, fd, b"", OPEN_TREE_CLONE | AT_EMPTY_PATH | os.O_CLOEXEC)
     try:
-        _restrict(tree, NOSUID | NODEV | NOEXEC | (0 if writable else RDONLY))
+        _restrict(tree, NOSUID | NODEV | (0 if code else NOEXEC) | (0 if writable else RDONLY))
     except BaseException:
         os.close(tree)
         raise

@@ -116,7 +116,7 @@ def most_threads(account: Account, number: int) -> str:
 
 
 @contextmanager
-def lent(directory: int, inside: str, *, writable: bool = False) -> Iterator[Place]:
+def lent(directory: int, inside: str, *, writable: bool = False, code: bool = False) -> Iterator[Place]:
     """A directory for a box, and nothing above it: a plain descriptor of one leads to the whole host by way of `..`.
 
     Root's boxes get a detached mount, because the directory may lie below one that only root may enter; others bind it at `inside`.
@@ -125,7 +125,7 @@ def lent(directory: int, inside: str, *, writable: bool = False) -> Iterator[Pla
         bind = "--bind" if writable else "--ro-bind"
         yield Place(inside, (bind, os.readlink(f"/proc/self/fd/{directory}"), inside))  # noqa: PTH115
         return
-    tree = detached(directory, writable=writable)
+    tree = detached(directory, writable=writable, code=code)
     try:
         yield Place(f"/proc/self/fd/{tree}", (), (tree,))
     finally:
@@ -191,7 +191,7 @@ def _code() -> Iterator[Place]:
     """The directory that holds our own modules."""
     directory = os.open(PACKAGE_PARENT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with lent(directory, "/code") as place:
+        with lent(directory, "/code", code=True) as place:
             yield place
     finally:
         os.close(directory)
