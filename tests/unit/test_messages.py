@@ -16,6 +16,7 @@ from unxen.model.progress import Part, Remark, Step
 from unxen.model.reason import ReasonKind, reason
 from unxen.model.start import StartRisk
 from unxen.report import finding_messages, note_messages, start_messages, step_messages
+from unxen.report.first_start_messages import FIRST_START_TEXTS
 from unxen.report.messages import tell_finding, tell_note, tell_reason, tell_remark
 from unxen.report.reason_messages import REASON_TEXTS
 from unxen.report.template import fill, names_in
@@ -27,7 +28,7 @@ TABLES: list[tuple[type[Enum], Mapping]] = [
     (LinkName, finding_messages.LINK_NEEDS),
     (LinkState, finding_messages.LINK_STATES),
     (XenPart, finding_messages.XEN_PARTS),
-    (NoteKind, note_messages.NOTE_TEXTS),
+    (NoteKind, {**note_messages.NOTE_TEXTS, **FIRST_START_TEXTS}),
     (LogUse, note_messages.LOG_USES),
     (LogEnd, note_messages.LOG_ENDS),
     (Step, step_messages.STEP_TITLES),
@@ -95,6 +96,7 @@ def test_optional_part_disappears_without_its_field() -> None:
 def test_templates_are_balanced() -> None:
     texts = [text for row in REASON_TEXTS.values() for text in (row.what, row.cause, row.remedy)]
     texts += [*finding_messages.FINDING_TEXTS.values(), *note_messages.NOTE_TEXTS.values(), *note_messages.REMARK_TEXTS.values()]
+    texts += FIRST_START_TEXTS.values()
     for text in texts:
         assert re.sub(r"\[[^\[\]]*\]", "", text).count("[") == 0, text
         assert text.count("{") == text.count("}"), text

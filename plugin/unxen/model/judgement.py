@@ -161,6 +161,7 @@ class NoteKind(Enum):
     ABANDONED = "abandoned"
     NOTHING_INTERRUPTED = "nothing-interrupted"
     APPLIANCE_NEEDED = "appliance-needed"
+    ACTIVATION = "activation"
 
 
 @dataclass(frozen=True)

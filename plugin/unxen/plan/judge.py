@@ -21,6 +21,7 @@ from unxen.plan import notes
 from unxen.plan.article_notes import article_notes
 from unxen.plan.bus_choice import choose_bus, natural_bus, nearest_bus, offered
 from unxen.plan.examined import Examined, examine
+from unxen.plan.first_start import first_start
 from unxen.plan.old_disks import old_disk_notes
 from unxen.plan.plan_id import make_plan
 from unxen.plan.refusals import impossible, no_such_installation, not_to_be_changed, nothing_found, unfit, unsupported
@@ -139,10 +140,12 @@ def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool
     installation = examined.installation
     reasons = _refusal(question, examined, bus, possible=possible)
     about = article_notes(examined, bus, refused=bool(reasons))
-    told = (*notes.left_alone(examined), *about, *old_disk_notes(question.facts, examined), *sector_notes(question.facts, examined))
+    of_disk = (*old_disk_notes(question.facts, examined), *sector_notes(question.facts, examined))
+    told = (*notes.left_alone(examined), *about, *of_disk)
     if reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
     edits = examined.edits(bus)
+    told = (*told, *first_start(examined))
     answer = _made(installation, examined, Verdict.REPAIRABLE if edits else Verdict.HEALTHY, bus, (), told)
     return replace(answer, plan=InstallationPlan(installation.id, edits))
 

@@ -15,10 +15,12 @@ from unxen import __version__
 from unxen.model.history import PastOutcome, newest_of_each
 from unxen.model.ids import Bus
 from unxen.model.judgement import LinkName, Verdict
+from unxen.report.first_start_messages import FIRST_START_TEXTS
 from unxen.report.messages import bus_words, link_title
 from unxen.report.step_messages import STEP_TITLES, VERDICT_WORDS
 
 _STEPS = {step.value: title for step, title in STEP_TITLES.items()}
+_FIRST_START = frozenset(each.value for each in FIRST_START_TEXTS)
 _MARKS = {"holds": "✓", "broken": "✗", "unknown": "?"}
 Document = dict[str, Any]
 
@@ -57,6 +59,7 @@ class Section:
     paths: tuple[Path, ...]
     edits: tuple[Document, ...]
     notes: tuple[str, ...]
+    first_start: tuple[str, ...]
     timeline: tuple[tuple[str, str], ...]
     earlier: tuple[tuple[str, str], ...]
 
@@ -94,7 +97,8 @@ def _section(newest: PastOutcome, every: tuple[PastOutcome, ...]) -> Section:
         reasons=tuple(document["reasons"]),
         paths=tuple(_paths(document)),
         edits=tuple(document["plan"]["edits"]) if document["plan"] else (),
-        notes=tuple(dict.fromkeys(_notes(document))),
+        notes=tuple(dict.fromkeys(_notes(document, first_start=False))),
+        first_start=tuple(dict.fromkeys(_notes(document, first_start=True))),
         timeline=tuple((_STEPS.get(each["step"], each["step"]), f"{each['seconds']:.2f} s") for each in document["timings"]),
         earlier=tuple(
             (time_words(each.at), f"{each.document['verb']}: {each.verdict}") for each in sorted(older, key=lambda one: -one.at)
@@ -140,9 +144,10 @@ def _box(link: Document) -> Box:
     return Box(link_title(LinkName(link["name"])), link["state"], _MARKS[link["state"]], () if link["state"] == "holds" else told)
 
 
-def _notes(document: Document) -> Iterable[str]:
-    yield from (each["text"] for each in document["notes"])
-    yield from (each["text"] for one in document["installations"] for each in one["notes"])
+def _notes(document: Document, *, first_start: bool) -> Iterable[str]:
+    """The notes about the first start, or all others."""
+    every = (*document["notes"], *(each for one in document["installations"] for each in one["notes"]))
+    yield from (each["text"] for each in every if (each["kind"] in _FIRST_START) is first_start)
 
 
 def time_words(seconds: float) -> str:

@@ -14,6 +14,7 @@ from unxen.model.progress import Remark, Step
 from unxen.model.reason import Details, Reason
 from unxen.report.escape import clipped
 from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
+from unxen.report.first_start_messages import FIRST_START_TEXTS
 from unxen.report.note_messages import LOG_ENDS, LOG_USES, NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
 from unxen.report.state_messages import KEY_FILE_WORDS, KEY_WORDS, OBSTACLE_WORDS, PENDING_WORDS
@@ -89,7 +90,8 @@ def tell_finding(finding: Finding) -> str:
 
 def tell_note(note: Note) -> str:
     """One thing that a person should know."""
-    return fill(NOTE_TEXTS[note.kind], fields_of(note.subject, _in_words(note.details)))
+    text = NOTE_TEXTS.get(note.kind) or FIRST_START_TEXTS[note.kind]
+    return fill(text, fields_of(note.subject, _in_words(note.details)))
 
 
 def tell_remark(remark: Remark) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person should know besides the verdict: one sentence for every kind of note and for every remark on the way.
 
-Touches nothing. One row per NoteKind (a test walks the enum); remarks that nobody wrote a row for are told by their name.
+Touches nothing. One row per NoteKind that `first_start_messages` does not have (a test walks the enum); remarks that nobody wrote a
+row for are told by their name.
 """
 
 from unxen.model.hive_facts import LogEnd, LogUse

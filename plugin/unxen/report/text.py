@@ -13,6 +13,7 @@ from unxen.model.outcome import Outcome
 from unxen.model.reason import Reason
 from unxen.report.escape import clipped, visible
 from unxen.report.exit_codes import WRONG_USAGE, exit_code
+from unxen.report.first_start_messages import FIRST_START_TEXTS
 from unxen.report.layout import Context, Tone, heading, labelled, wrapped
 from unxen.report.messages import bus_words, tell_note, tell_reason
 from unxen.report.step_messages import VERDICT_WORDS
@@ -166,17 +167,24 @@ def _windows(seen: Installation | None, judged: InstallationJudgement) -> str:
 def _notes(outcome: Outcome, context: Context) -> list[str]:
     judged = outcome.judgement.installations if outcome.judgement else ()
     texts = [tell_note(each) for each in outcome.notes if outcome.verdict is not Verdict.RECOVERED]
+    later: list[str] = []
     for each in judged:
         which = f"{visible(each.installation)}: " if len(judged) > 1 else ""
         texts += [which + text for text in _told(each.notes)]
-    lines = heading(context.style, "Notes") if texts else []
+        later += [which + tell_note(note) for note in each.notes if note.kind in FIRST_START_TEXTS]
+    return _listed("Notes", texts, context) + _listed("First start", later, context)
+
+
+def _listed(title: str, texts: Sequence[str], context: Context) -> list[str]:
+    lines = heading(context.style, title) if texts else []
     for text in dict.fromkeys(texts):
         lines += wrapped(context.style, f"{text}.", "    - ", "      ")
     return lines
 
 
 def _told(notes: Sequence[Note]) -> list[str]:
-    return [*(tell_note(each) for each in notes if each.kind is not _ARTICLE), *_article(notes)]
+    apart = {_ARTICLE, *FIRST_START_TEXTS}
+    return [*(tell_note(each) for each in notes if each.kind not in apart), *_article(notes)]
 
 
 def _article(notes: Sequence[Note]) -> list[str]:
