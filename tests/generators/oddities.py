@@ -4,10 +4,10 @@
 Touches nothing. Every function takes the value given for its name and returns text that is applied after the families.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from generators.reg_text import multi, wide
-from generators.windows_devices import VIRTIO
+from generators.windows_devices import VIRTIO, Device
 from generators.windows_tables import DISK, HDC, KEYBOARD, SCSI, SYSTEM
 from generators.windows_text import CLASS_OF, KVM_MACHINE, device, machine
 
@@ -107,6 +107,28 @@ def virtio(services: Iterable[str]) -> str:
     )
 
 
+def virtio_win(drivers: Iterable[str]) -> str:
+    """virtio-win installed, and Windows run once with a small disk on its bus: service, rows of its package, a device."""
+    return virtio(drivers) + "\n".join(line for name in drivers for line in _virtio_package(name))
+
+
+def _virtio_package(name: str) -> Iterator[str]:
+    """The first id is the one of a conventional slot, where the small disk was."""
+    ids = {"viostor": ("1001", "1042"), "vioscsi": ("1004", "1048")}[name]
+    package, base = f"{name}.inf_amd64_0011aabbccddeeff", "DriverDatabase"
+    inf = {"viostor": "oem11.inf", "vioscsi": "oem12.inf"}[name]
+    yield f'[{base}\\DriverInfFiles\\{inf}]\n@=multi:{package}\n"Active"="{package}"'
+    yield f'[{base}\\DriverPackages\\{package}]\n"Provider"="Red Hat, Inc."\n@="{inf}"'
+    yield f'[{base}\\DriverPackages\\{package}\\Configurations\\{name}_Inst]\n"Service"="{name}"'
+    for each in ids:
+        device_id = f"PCI\\VEN_1AF4&DEV_{each}"
+        yield f'[{base}\\DeviceIds\\{device_id}]\n"{inf}"=hex:01,00,00,00'
+        yield f'[{base}\\DriverPackages\\{package}\\Descriptors\\{device_id}]\n"Configuration"="{name}_Inst"'
+    subsystem = {"viostor": "0002", "vioscsi": "0008"}[name]
+    found = rf"PCI\VEN_1AF4&DEV_{ids[0]}&SUBSYS_{subsystem}1AF4&REV_00"
+    yield from device(Device(found, "3&13c0b0c5&0&30", name, SCSI, (rf"PCI\VEN_1AF4&DEV_{ids[0]}",)))
+
+
 def kvm_traces(_: object) -> str:
     """This Windows has run on KVM: virtio devices bound to their drivers, and the machine noted."""
     guid = "{1b4e28ba-2fa1-11d2-883f-b9a761bde3fb}"
@@ -173,6 +195,7 @@ ODDITIES: dict[str, Callable[..., str]] = {
         no_overrides,
         starts,
         virtio,
+        virtio_win,
         kvm_traces,
         third_party,
         emptied_keyboard,

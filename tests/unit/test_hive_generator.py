@@ -24,6 +24,7 @@ EXAMPLES = {
     "no_overrides": ("storahci",),
     "starts": {"atapi": 3},
     "virtio": ("viostor", "vioscsi"),
+    "virtio_win": ("viostor", "vioscsi"),
     "kvm_traces": True,
     "third_party": "mvahci",
     "emptied_keyboard": True,

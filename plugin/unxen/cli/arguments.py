@@ -25,6 +25,8 @@ EPILOG = """\
 A TARGET is the path of a disk image or block device, or a guest: libvirt:NAME. Several paths are the disks of one guest;
 --each makes every TARGET a guest of its own. inspect and plan write nothing. Exit codes: unxen exit-codes.
 """
+UP, DOWN = ("virtio", "virtio-blk", "scsi", "virtio-scsi"), ("sata", "ide")
+"""Names of the buses to which `promote` and `demote` move a disk."""
 DEFAULT_HIVE_ROOT = r"HKEY_LOCAL_MACHINE\SYSTEM"
 
 
@@ -98,13 +100,17 @@ def _choice_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _state_options(parser: argparse.ArgumentParser) -> None:
+def _key_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key",
         default="",
         metavar="FILE",
         help="file with the recovery key or password of BitLocker volumes; an appliance opens them",
     )
+
+
+def _state_options(parser: argparse.ArgumentParser) -> None:
+    _key_option(parser)
     parser.add_argument(
         "--accept-unclean-volume",
         action="store_true",
@@ -139,6 +145,23 @@ def _repair_options(parser: argparse.ArgumentParser) -> None:
         "--delivery", type=_delivery, metavar="WAY", help=f"how the hive gets into the file system: {', '.join(ways)}"
     )
     parser.add_argument("--dry-run", action="store_true", help="do everything but the last step; the disk stays as it is")
+
+
+def _move_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--installation", type=_installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
+    parser.add_argument("--dry-run", action="store_true", help="tell whether it could be done, and what would change")
+    _key_option(parser)
+
+
+def _promote_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", dest="bus", type=_one_of(UP), required=True, metavar="BUS", help=f"where to: {', '.join(UP)}")
+    _move_options(parser)
+
+
+def _demote_options(parser: argparse.ArgumentParser) -> None:
+    text = f"where to: {', '.join(DOWN)} (default: the first of them from which this Windows starts)"
+    parser.add_argument("--to", dest="bus", type=_one_of(DOWN), metavar="BUS", help=text)
+    _move_options(parser)
 
 
 def _undo_options(parser: argparse.ArgumentParser) -> None:
@@ -258,6 +281,14 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         "make Windows bootable: edit, verify, commit",
         (_target_options, _choice_options, _state_options, _repair_options, _wait_option, _output_options),
     ),
+    "promote": (
+        "move the disk of a guest to virtio, once its Windows is shown to have the driver",
+        (_target_options, _promote_options, _wait_option, _output_options),
+    ),
+    "demote": (
+        "move the disk of a guest back from virtio to a bus that its Windows is shown to start from",
+        (_target_options, _demote_options, _wait_option, _output_options),
+    ),
     "undo": ("give back a repaired disk as it was before", (_target_options, _undo_options, _wait_option, _output_options)),
     "recover": ("finish or throw away what an interruption left, on all disks", (_recover_options, _output_options)),
     "convert": ("turn a machine of Xen into one of KVM, and tell what does not come along", (_convert_options, _output_options)),
@@ -306,6 +337,17 @@ def _bus(text: str) -> Bus:
         return bus_named(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"no bus {text!r}; known are {', '.join(BUS_NAMES)}{_near(text, BUS_NAMES)}") from error
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str], Bus]:
+    """A bus of these names alone."""
+
+    def bus(text: str) -> Bus:
+        if text.lower() not in names:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a place to go; known are {', '.join(names)}{_near(text, names)}")
+        return bus_named(text)
+
+    return bus
 
 
 def _bridge(text: str) -> str:

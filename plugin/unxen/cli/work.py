@@ -52,10 +52,10 @@ class Result:
     product: bytes | None = None
 
 
-REMEMBERED = ("repair", "undo")
+REMEMBERED = ("repair", "promote", "demote", "undo")
 Verb = Callable[[Job], tuple[Outcome, bytes | None]]
 # Modules are imported when their verb is asked for: what `inspect` starts with decides how cheap a look is.
-_MODULES = {"inspect": "inspect", "plan": "plan", "repair": "repair", "undo": "undo"}
+_MODULES = {"inspect": "inspect", "plan": "plan", "repair": "repair", "undo": "undo", "promote": "promote", "demote": "promote"}
 _VERDICTS = {
     ReasonKind.NO_WINDOWS: Verdict.NO_WINDOWS,
     ReasonKind.DEFECT: Verdict.FAILED,
@@ -64,6 +64,7 @@ _VERDICTS = {
     ReasonKind.APPLIANCE_FAILED: Verdict.FAILED,
     ReasonKind.ROLLED_BACK: Verdict.FAILED,
     ReasonKind.SWITCH_FAILED: Verdict.FAILED,
+    ReasonKind.MOVE_FAILED: Verdict.FAILED,
     ReasonKind.COMMIT_UNFINISHED: Verdict.FAILED,
 }
 

@@ -17,7 +17,7 @@ from unxen.model.reason import Reason
 class Outcome:
     """One guest's result.
 
-    `verb` is `inspect`, `plan`, `repair`, `undo` or `recover`.
+    `verb` is `inspect`, `plan`, `repair`, `promote`, `demote`, `undo` or `recover`.
     `dry_run`: everything but the commit was done. `entry` is the journal's number
     of this repair, for undo. `delivery` says how the hive got into the file system, empty when it did not. `changed` says whether
     any byte of a disk was changed. `definition` is what of the guest's definition on its platform was changed (`switched`), or

@@ -59,6 +59,7 @@ class ReasonKind(Enum):
 
     NO_BOOTABLE_BUS = "no-bootable-bus"
     BUS_NOT_POSSIBLE = "bus-not-possible"
+    DRIVER_NOT_SHOWN = "driver-not-shown"
     DANGLING_FILTER = "dangling-filter"
     THIRD_PARTY_DRIVER = "third-party-driver"
     WINDOWS_UNSUPPORTED = "windows-unsupported"
@@ -74,6 +75,7 @@ class ReasonKind(Enum):
     ROLLED_BACK = "rolled-back"
     COMMIT_UNFINISHED = "commit-unfinished"
     SWITCH_FAILED = "switch-failed"
+    MOVE_FAILED = "move-failed"
     DEFINITION_CHANGED = "definition-changed"
     SAVED_STATE = "saved-state"
     HAS_SNAPSHOTS = "has-snapshots"

@@ -251,6 +251,14 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "[The link '{link}' is broken][: {trouble}]",
         "Leave out --bus, or take one of the buses that unxen inspect shows as possible.",
     ),
+    ReasonKind.DRIVER_NOT_SHOWN: ReasonText(
+        "nothing shows that {subject} would start from {bus}, so its disk stays where it is",
+        "[The link '{link}' of the boot path does not hold][: {trouble}]",
+        "[In Windows, install virtio-win, which brings {driver}; attach a small second disk on {bus}, start once so that Windows"
+        " takes the driver for it, shut down completely, and try again. virt-v2v-in-place is what puts drivers in offline; unxen"
+        " puts none in.][unxen repair --bus {mend} makes the registry changes that are missing and switches, with a way back.]"
+        " unxen inspect --bus with that bus shows the whole boot path.",
+    ),
     ReasonKind.DANGLING_FILTER: ReasonText(
         "the filter driver {subject} is in the[ {side}] filters but cannot load, so Windows stops with 0x7B",
         "[In {key}: ][{cause}. ]It is not a Xen driver, and what it was for is not known here, so nothing is changed.",
@@ -315,6 +323,11 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "the disk is repaired, but its bus could not be switched[ to {bus}][: {subject}]",
         _CAUSE,
         "Attach the disk on that bus yourself; the old configuration is unchanged.",
+    ),
+    ReasonKind.MOVE_FAILED: ReasonText(
+        "{subject} could not be moved[ to {bus}]",
+        _CAUSE,
+        "Nothing was changed: the guest is defined as it was. Mend what the platform complains of, and try again.",
     ),
     ReasonKind.DEFINITION_CHANGED: ReasonText(
         "{subject} was defined anew since the repair[ (entry {entry})], so it cannot be undone as a whole",

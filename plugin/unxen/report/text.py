@@ -28,6 +28,8 @@ _UNDONE = {
     (False, True): "the definition is as it was",
     (False, False): "everything is as it was",
 }
+# How a move to another bus is told when it was made, and when it could be.
+_MOVED = {"promote": ("promoted", "can be promoted"), "demote": ("demoted", "can be demoted")}
 _ARTICLE = NoteKind.ARTICLE_SERVICE
 _TONES = {
     Verdict.HEALTHY: Tone.GOOD,
@@ -76,6 +78,8 @@ def _verdict(outcome: Outcome) -> str:
         return _undone(outcome)
     if outcome.verdict in (Verdict.REFUSED, Verdict.FAILED):
         return _refusal(outcome)
+    if outcome.verb in _MOVED and outcome.verdict in (Verdict.REPAIRED, Verdict.HEALTHY):
+        return _moved(outcome)
     if outcome.verdict is Verdict.RECOVERED:
         return "; ".join(tell_note(each) for each in outcome.notes)
     if outcome.verdict is Verdict.REPAIRED:
@@ -85,6 +89,15 @@ def _verdict(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.REPAIRABLE:
         return f"would stop with 0x7B INACCESSIBLE_BOOT_DEVICE on {bus.value}; {_could(outcome)}"
     return _nothing_to_do(outcome)
+
+
+def _moved(outcome: Outcome) -> str:
+    assert outcome.judgement is not None
+    bus = bus_words(outcome.judgement.bus)
+    done, possible = _MOVED[outcome.verb]
+    if outcome.definition:
+        return f"{done if outcome.switched else possible} to {bus}: Windows has what it needs to start from there"
+    return f"Windows has what it needs to start from {bus}, nothing to do"
 
 
 def _undone(outcome: Outcome) -> str:
@@ -133,6 +146,8 @@ def _installation(outcome: Outcome, judged: InstallationJudgement, context: Cont
     lines = ["", *wrapped(context.style, _windows(seen, judged), "  ", "    ")]
     if outcome.judgement and len(outcome.judgement.installations) > 1:
         lines += wrapped(context.style, f"{VERDICT_WORDS[_now(judged, outcome)]} [{visible(judged.installation)}]", "    ")
+    if outcome.verb in _MOVED:
+        return lines + boot_path(judged, context)
     for reason in judged.reasons:
         if reason not in outcome.reasons:
             lines += wrapped(context.style, tell_reason(reason).what, "    ", "      ")
@@ -170,7 +185,9 @@ def _notes(outcome: Outcome, context: Context) -> list[str]:
     later: list[str] = []
     for each in judged:
         which = f"{visible(each.installation)}: " if len(judged) > 1 else ""
-        texts += [which + text for text in _told(each.notes)]
+        # Who moves a disk on has the how-to behind him.
+        kept = [note for note in each.notes if outcome.verb not in _MOVED or note.kind is not _ARTICLE]
+        texts += [which + text for text in _told(kept)]
         later += [which + tell_note(note) for note in each.notes if note.kind in FIRST_START_TEXTS]
     return _listed("Notes", texts, context) + _listed("First start", later, context)
 

@@ -13,6 +13,7 @@ from unxen.report.layout import Context, heading, labelled, wrapped
 from unxen.report.messages import bus_words, tell_definition
 from unxen.report.text_plan import counted
 
+_DOING = ("repair", "import", "promote", "demote")
 _DELIVERIES = {"appliance": "by a guestfs appliance", "in-place": "in place, into the clusters of the file"}
 
 
@@ -32,7 +33,7 @@ def definition_lines(outcome: Outcome, context: Context) -> list[str]:
 
 def done_lines(outcome: Outcome, context: Context) -> list[str]:
     """After a repair: what was changed, how it was verified, how to undo it, and where to attach the disk."""
-    if outcome.verdict is not Verdict.REPAIRED or outcome.judgement is None or outcome.verb not in ("repair", "import"):
+    if outcome.verdict is not Verdict.REPAIRED or outcome.judgement is None or outcome.verb not in _DOING:
         return []
     plan = outcome.judgement.plan
     changes = sum(len(each.edits) for each in plan.installations)
