@@ -4,9 +4,8 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.ids import Bus, InstallationId
+from unxen.model.record import dataclass
 from unxen.model.settings import Delivery
 
 

@@ -11,8 +11,9 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from unxen.model.record import dataclass
 
 HEADER = struct.Struct(">II")
 LENGTH = struct.Struct(">Q")

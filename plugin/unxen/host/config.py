@@ -10,13 +10,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from unxen.errors import Refused, refused
 from unxen.host.config_keys import KEYS, Wrong
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.model.settings import Settings
 
 DEFAULT_CONFIG = Path("/etc/unxen/unxen.toml")

@@ -8,11 +8,11 @@ its key asks for raises Wrong.
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unxen.model.ids import Bus
+from unxen.model.record import dataclass
 from unxen.model.settings import Delivery, GuardPolicy, WatchPolicy
 
 BUS_ALIASES = {"scsi": Bus.VIRTIO_SCSI, "virtio": Bus.VIRTIO_BLK}

@@ -10,11 +10,11 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 # Each group with what it keeps out.
 FORBIDDEN: dict[str, tuple[str, ...]] = {

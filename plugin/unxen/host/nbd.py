@@ -13,7 +13,6 @@ import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
@@ -25,6 +24,7 @@ from unxen.host.sandbox import DEVICES, BoxMode, box_mode, most_threads, not_mad
 from unxen.model.disk import ImageChain, ImageLayer
 from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 LISTEN_FD = 3
 FIRST_FD = 10

@@ -10,12 +10,12 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unxen.errors import Refused, refused
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 DEPTH = "qemu:allocation-depth"
 # The protocol bounds a request to 32 MiB; reads of 1 to 4 MiB were the quickest (measured).

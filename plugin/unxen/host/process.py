@@ -16,10 +16,10 @@ import subprocess
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 LOG = logging.getLogger(__name__)
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -30,6 +29,7 @@ from unxen.host.process import Account, Process, run, start, stop
 from unxen.model.codec import CodecError, decode
 from unxen.model.progress import Part, Spent
 from unxen.model.reason import Reason, ReasonKind
+from unxen.model.record import dataclass
 
 SERVICE_USER = "unxen-probe"
 NOBODY = Account(65534, 65534)
@@ -58,6 +58,9 @@ class Limits:
     file_bytes: int = 192 << 20
     cpu_seconds: int = 120
     answer_seconds: float = 120.0
+
+
+USUAL = Limits()
 
 
 @cache
@@ -208,7 +211,7 @@ class Box:
         self._ready = False
 
     @classmethod
-    def open(cls, limits: Limits = Limits(), child: str = CHILD, *, edits: bool = False, ahead: str = "") -> "Box":
+    def open(cls, limits: Limits = USUAL, child: str = CHILD, *, edits: bool = False, ahead: str = "") -> "Box":
         """A new box; `child` is the program below the package's parent directory.
 
         `edits`: it makes hives, for which hivex opens a file in memory by its name; no box that gets a descriptor of an image may.

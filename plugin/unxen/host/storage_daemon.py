@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from unxen.host.sandbox import DEVICES, Place, lent, most_threads, not_made, sta
 from unxen.model.disk import ImageChain
 from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 BASE = "base"
 ASIDE = "aside"

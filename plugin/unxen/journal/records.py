@@ -4,10 +4,10 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.record import dataclass
 
 
 class EntryKind(Enum):

@@ -4,9 +4,8 @@
 Touches nothing. One file may hold rows of any table, so that administrators can keep a driver family in one place.
 """
 
-from dataclasses import dataclass
-
 from unxen.knowledge import tables
+from unxen.model.record import dataclass
 
 Row = object
 """A row of any table: an instance of one of the classes in `tables`."""

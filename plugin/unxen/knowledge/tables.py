@@ -4,10 +4,10 @@
 Touches nothing. Names in rows are compared without case. Every row says why it is there and where that was learnt.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import Bus
+from unxen.model.record import dataclass
 
 NtVersion = tuple[int, int, int]
 NEWEST: NtVersion = (99, 99, 999999)

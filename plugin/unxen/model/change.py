@@ -4,10 +4,10 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import KeyPath
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import RegistryValue
 
 

@@ -4,10 +4,10 @@
 Touches nothing. Definitions are text of their platform and mean nothing to anybody else.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import Bus, DiskNumber, Firmware
+from unxen.model.record import dataclass
 
 
 class DefinitionPart(Enum):

@@ -4,9 +4,8 @@
 Touches nothing. A header is what the unprivileged reader saw; whether it is acceptable is judged elsewhere.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.ids import DiskNumber, ImageFormat
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@
 Touches nothing. The id of a plan is the hash of its content, so equal disks give equal ids.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import Bus, ControlSetNumber, InstallationId, KeyPath, PlanId
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import KeyTree, RegistryValue
 
 

@@ -4,11 +4,10 @@
 Touches nothing. Unreadable parts are facts too: an installation whose hive cannot be read has a reason in its place.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.hive_facts import HiveFacts
 from unxen.model.ids import DiskNumber, GuestPath, InstallationId, PartitionNumber
 from unxen.model.reason import Reason
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import SystemFacts, WindowsFacts
 from unxen.model.volume_facts import DiskFacts, FileRecord, Footing, Sign
 

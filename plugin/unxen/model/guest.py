@@ -4,11 +4,10 @@
 Touches nothing. A bare file has no machine: bus, board and firmware are unknown then, which never blocks.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.disk import Disk
 from unxen.model.ids import Bus, Firmware, MachineType
 from unxen.model.judgement import Note
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
 from typing import Any
+
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

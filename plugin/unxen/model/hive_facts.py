@@ -4,8 +4,9 @@
 Touches nothing. Names of logs are spelled as on the volume.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from unxen.model.record import dataclass
 
 
 class HiveState(Enum):

@@ -4,12 +4,12 @@
 Touches nothing. A finding is a value with a kind and fields; `report` phrases it.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.edit import Plan
 from unxen.model.ids import Bus, ControlSetNumber, InstallationId
 from unxen.model.reason import Details, Reason
+from unxen.model.record import dataclass
 
 
 class LinkName(Enum):

@@ -4,13 +4,12 @@
 Touches nothing. On failure the fields hold what was known until then.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.definition import DefinitionChange
 from unxen.model.facts import GuestFacts
 from unxen.model.judgement import Judgement, Note, Verdict
 from unxen.model.progress import Spent
 from unxen.model.reason import Reason
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

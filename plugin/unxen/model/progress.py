@@ -5,8 +5,9 @@ Touches nothing. A listener must not raise; without one nobody hears.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+
+from unxen.model.record import dataclass
 
 
 class Step(Enum):

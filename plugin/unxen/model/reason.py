@@ -4,8 +4,9 @@
 Touches nothing. One kind is one row in the tables of messages and of exit codes, and a test walks both.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from unxen.model.record import dataclass
 
 
 class ReasonKind(Enum):

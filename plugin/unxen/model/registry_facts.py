@@ -4,10 +4,10 @@
 Touches nothing. Names keep the hive's spelling; whoever compares them folds case.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import Architecture, ControlSetNumber, GuestPath, KeyPath, Missing, ServiceName
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

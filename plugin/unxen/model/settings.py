@@ -4,11 +4,11 @@
 Touches nothing. `host.config` reads it from the TOML file; everything else is handed the value.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from unxen.model.ids import Bus
+from unxen.model.record import dataclass
 
 
 class Delivery(Enum):

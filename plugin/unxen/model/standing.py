@@ -4,8 +4,7 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
-
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import KeyTree, RegistryValue
 
 

@@ -4,10 +4,10 @@
 Touches nothing. Offsets and lengths are bytes on the guest's disk unless a name says otherwise.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import DiskNumber, Firmware, GuestPath, Missing, Offset, PartitionNumber
+from unxen.model.record import dataclass
 
 
 class Scheme(Enum):

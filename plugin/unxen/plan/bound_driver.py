@@ -6,10 +6,10 @@ every service that may be taken is in the answer, and all of them must be fit.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from unxen.knowledge.tables import Controller, EmulatedController
 from unxen.model.ids import Bus, MachineType, Missing
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import DeviceFact
 from unxen.plan.names import fold, from_8, until_7
 from unxen.plan.view import View

@@ -4,10 +4,9 @@
 Touches nothing. `required` marks the edits without which Windows would not start; the others only ride along.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.edit import Action, Edit
 from unxen.model.ids import KeyPath
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import FilterList, KeyTree, RegistryValue, ServiceFact
 from unxen.plan.view import View
 

@@ -5,7 +5,6 @@ Touches nothing. Only installations whose hive could be read are examined.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from unxen.knowledge.tables import Knowledge
@@ -14,6 +13,7 @@ from unxen.model.facts import GuestFacts, Installation
 from unxen.model.guest import Machine
 from unxen.model.ids import Bus
 from unxen.model.judgement import Link, XenFinding
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import ControlSetFacts, SystemFacts, WindowsFacts
 from unxen.plan.kvm import kvm_trace
 from unxen.plan.links.firmware import firmware_link

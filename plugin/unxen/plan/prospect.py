@@ -7,11 +7,11 @@ themselves.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from unxen.model.edit import Action, Edit
 from unxen.model.ids import Bus
 from unxen.model.judgement import Chain, Link
+from unxen.model.record import dataclass
 from unxen.plan import outlook
 from unxen.plan.boot_path import first_broken, walk
 from unxen.plan.names import fold

@@ -8,7 +8,6 @@ understands (`Switch`).
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +15,7 @@ from unxen.model.definition import Switch, Wish
 from unxen.model.disk import Disk
 from unxen.model.guest import Guest
 from unxen.model.reason import Reason
+from unxen.model.record import dataclass
 
 
 class Ability(Enum):

@@ -7,10 +7,10 @@ do not go together and Refused(TOOL_MISSING) when a platform's library is not in
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.model.settings import Settings
 from unxen.platforms.base import HookCall, Platform
 

@@ -5,8 +5,8 @@ Touches nothing: takes bytes, gives numbers, or raises Malformed.
 """
 
 import struct
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.probe.malformed import Malformed
 
 SECTOR_SIZES = frozenset((256, 512, 1024, 2048, 4096))

@@ -8,8 +8,8 @@ or record. Blocks no longer in use, which still hold names of deleted files, are
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.probe.files import Entry
 from unxen.probe.malformed import Malformed
 from unxen.probe.mft import Mft

@@ -4,8 +4,9 @@
 Touches nothing. Paths have backslashes, begin at the volume's root and are compared without case.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

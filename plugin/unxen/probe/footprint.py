@@ -6,7 +6,6 @@ volume. For a file: its clusters, its record, its directory's record and index, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from unxen.errors import refused
@@ -16,6 +15,7 @@ from unxen.host.sandbox import Box
 from unxen.model.codec import CodecError, decode
 from unxen.model.ids import GuestPath
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.model.volume_facts import Volume
 from unxen.probe.device import nbd_device
 from unxen.probe.directory_index import INDEX

@@ -5,10 +5,10 @@ Reads one volume. Nothing is raised: a log that cannot be read is a fact, with s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from unxen.model.hive_facts import LogFacts, LogUse
 from unxen.model.ids import Missing
+from unxen.model.record import dataclass
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.files import Entry
 from unxen.probe.installations import Found

@@ -6,9 +6,9 @@ kernel. What setup keeps (`Windows.old`, `$WINDOWS.~BT`) looks the same and is n
 """
 
 import re
-from dataclasses import dataclass
 
 from unxen.model.ids import GuestPath
+from unxen.model.record import dataclass
 from unxen.probe.files import Entry
 from unxen.probe.malformed import Malformed
 from unxen.probe.ntfs import ROOT, NtfsVolume

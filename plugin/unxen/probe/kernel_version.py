@@ -7,9 +7,9 @@ compressed beyond reading or lies about itself has no version: None and UNKNOWN,
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from unxen.model.ids import Architecture
+from unxen.model.record import dataclass
 from unxen.probe.malformed import VOLUME_ERRORS
 
 Read = Callable[[int, int], bytes]

@@ -7,7 +7,6 @@ is used then.
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from unxen.errors import refused
 from unxen.host.sandbox import Box
@@ -16,6 +15,7 @@ from unxen.model.disk import Disk
 from unxen.model.facts import GuestFacts
 from unxen.model.ids import InstallationId
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.probe.look_check import check_answer
 from unxen.probe.look_protocol import OPERATION, DiskSize, LookAnswer, LookRequest
 from unxen.probe.wanted import Wanted

@@ -4,10 +4,9 @@
 Touches nothing. The hives' bytes travel beside the JSON, in the order of `LookAnswer.hives`.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.facts import GuestFacts
 from unxen.model.ids import DiskNumber, InstallationId
+from unxen.model.record import dataclass
 from unxen.probe.wanted import Wanted
 
 OPERATION = "look"

@@ -7,8 +7,8 @@ that loops or never ends is cut, not followed.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.probe.device import Readable
 
 SECTOR = 512

@@ -7,9 +7,9 @@ one file is bounded, and a chain of them is checked against the record that it c
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from unxen.model.ids import Offset
+from unxen.model.record import dataclass
 from unxen.model.volume_facts import FileRecord, Run
 from unxen.probe.boot_sector import BootSector
 from unxen.probe.device import Slice

@@ -7,9 +7,9 @@ ntfs-3g's layout.h and the documents of libfsntfs agree on; every length is held
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
+from unxen.model.record import dataclass
 from unxen.probe.malformed import Malformed
 
 STRIDE = 512

@@ -4,9 +4,8 @@
 Touches nothing. Only what is named here is read beyond what every look reads; nothing in it is judged inside the box.
 """
 
-from dataclasses import dataclass
-
 from unxen.knowledge.tables import Knowledge
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ It shares no code with the editor but the layout of cells, and no parser with th
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.registry.audit_cells import Ledger, read_bins
 from unxen.registry.audit_lists import Entry, check_order, read_subkeys
 from unxen.registry.audit_quick import quick_audit

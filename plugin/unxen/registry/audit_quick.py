@@ -9,8 +9,8 @@ import struct
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.registry.audit_cells import Ledger
 from unxen.registry.audit_lists import Entry, check_order, name_hash
 from unxen.registry.audit_security import check_security

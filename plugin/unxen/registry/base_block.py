@@ -6,13 +6,13 @@ checksum and differing sequence numbers are facts of the result, not errors: the
 """
 
 import struct
-from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 
 from unxen.errors import refused
 from unxen.model.hive_facts import HiveFacts
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 BLOCK_SIZE = 4096
 CHECKSUM_AT = 508

@@ -5,12 +5,12 @@ Touches nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.errors import refused
 from unxen.model.change import RegistryChange
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 MAX_FLAWS = 1000
 """A hive that is damaged all over is not described to the end."""

@@ -4,9 +4,8 @@
 Touches only the bytes it is given; raises nothing. What makes a log useless is a value, for a person has to be told of it.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.hive_facts import LogUse
+from unxen.model.record import dataclass
 from unxen.registry.base_block import MAGIC, NUMBERS, BaseBlock, unpack_base_block
 
 SECTOR = 512

@@ -7,9 +7,9 @@ registry file format specification", M. Suhanov, section on transaction log file
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from unxen.model.hive_facts import LogEnd
+from unxen.model.record import dataclass
 from unxen.registry.base_block import BLOCK_SIZE, LARGEST_BINS, NUMBERS
 from unxen.registry.log_block import SECTOR
 from unxen.registry.marvin32 import marvin32

@@ -8,7 +8,6 @@ fails, with Refused(COMMIT_UNFINISHED): then overlay, old bytes and journal stay
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
@@ -18,6 +17,7 @@ from unxen.host.storage_daemon import BASE, CommitFailed
 from unxen.journal.records import RangeRow
 from unxen.model.ids import ImageFormat
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.repair.holding import HeldDisk
 from unxen.repair.undo_data import disk_is, write_back
 

@@ -8,7 +8,6 @@ written, are in use, or were left half repaired; nothing of a disk has changed t
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
@@ -25,6 +24,7 @@ from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
 from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.model.settings import Settings
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
 from unxen.repair.leftovers import LOCKS, throw_away

@@ -7,11 +7,11 @@ is for the time of the look. Encrypted volumes are read where a view has them op
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from unxen.host.sandbox import Box, Limits
 from unxen.host.storage_daemon import BASE
 from unxen.model.progress import Listener
+from unxen.model.record import dataclass
 from unxen.model.volume_facts import NOTHING_OPENED, Opening, Partition
 from unxen.probe.look import Look, look
 from unxen.probe.wanted import Wanted

@@ -6,7 +6,6 @@ was not touched.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from unxen.errors import Refused, refused
 from unxen.host.nbd_client import NbdClient, Range
@@ -15,6 +14,7 @@ from unxen.model.facts import GuestFacts
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.registry.changes import deviations, expected_changes
 from unxen.registry.flaws import Flaw, Proof, refuse_forbidding
 

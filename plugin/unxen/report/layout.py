@@ -6,8 +6,10 @@ Touches nothing. Colours are only ever added around finished, escaped text, so n
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from unxen.model.record import dataclass
 
 
 class Tone(Enum):

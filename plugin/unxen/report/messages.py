@@ -5,13 +5,12 @@ Touches nothing, never fails: a kind without a row or a row without its fields s
 escaped. The tables stand beside: reason_messages, finding_messages, note_messages, step_messages.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.definition import DefinitionChange
 from unxen.model.ids import Bus
 from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState, Note
 from unxen.model.progress import Remark, Step
 from unxen.model.reason import Details, Reason
+from unxen.model.record import dataclass
 from unxen.report.escape import clipped
 from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLES
 from unxen.report.first_start_messages import FIRST_START_TEXTS

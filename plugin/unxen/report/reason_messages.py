@@ -5,9 +5,8 @@ Touches nothing. One row per ReasonKind (a test walks the enum); the template sy
 empty: a refusal without a next step is a riddle.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ cannot be what Windows needs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from unxen.model.definition import Switch, Wish
 from unxen.model.facts import GuestFacts, Installation
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
 from unxen.model.judgement import Judgement, Verdict
+from unxen.model.record import dataclass
 from unxen.plan.links.firmware import fitting_firmware
 from unxen.platforms.base import Ability, Platform
 

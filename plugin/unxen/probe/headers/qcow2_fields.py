@@ -5,8 +5,8 @@ Reads through a Source. Layout: docs/interop/qcow2.txt of QEMU. Versions other t
 """
 
 import struct
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.probe.headers.source import Source, damaged, unsupported
 
 MAGIC = b"QFI\xfb"

@@ -8,10 +8,10 @@ two ways, or has lost its end, is Refused(IMAGE_DAMAGED).
 import struct
 import sys
 from array import array
-from dataclasses import dataclass
 
 from unxen.model.disk import ImageHeader
 from unxen.model.ids import ImageFormat
+from unxen.model.record import dataclass
 from unxen.probe.headers.source import Source, damaged, sane_size, unsupported
 
 MAGIC = b"conectix"

@@ -8,7 +8,6 @@ have to be overlays that the caller throws away.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from unxen.host.ledger import spending
 from unxen.model.ids import GuestPath, PartitionNumber
 from unxen.model.progress import Listener, Part, nobody
+from unxen.model.record import dataclass
 from unxen.repair.delivery.appliance_program import appliance_program, memory_file, socket_link, with_or_without_kvm
 
 CHILD = Path(__file__).with_name("appliance_child.py")

@@ -7,7 +7,6 @@ delivery may write was refused long before, and is once more. An appliance is fo
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from unxen.errors import refused
 from unxen.host.nbd_client import NbdClient
@@ -15,6 +14,7 @@ from unxen.model.facts import GuestFacts, Installation
 from unxen.model.ids import DiskNumber
 from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.model.settings import Delivery
 from unxen.model.volume_facts import HARMLESS_JOURNALS, FileRecord, Volume
 from unxen.repair.delivery.appliance import ApplianceJob, deliver_by_appliance

@@ -10,7 +10,6 @@ Refused(APPLIANCE_FAILED), Refused(TOOL_MISSING).
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +20,7 @@ from unxen.model.facts import GuestFacts
 from unxen.model.ids import DiskNumber
 from unxen.model.progress import Listener, Remark, nobody
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.model.volume_facts import Content, Opening, Partition
 from unxen.repair.delivery.appliance_program import ApplianceProgram, appliance_program, socket_link, with_or_without_kvm
 
