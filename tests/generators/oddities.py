@@ -6,6 +6,7 @@ Touches nothing. Every function takes the value given for its name and returns t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from generators.network import network
 from generators.reg_text import multi, wide
 from generators.windows_devices import VIRTIO, Device
 from generators.windows_tables import DISK, HDC, KEYBOARD, SCSI, SYSTEM
@@ -202,6 +203,7 @@ ODDITIES: dict[str, Callable[..., str]] = {
         missing_service,
         setup_in_progress,
         no_database,
+        network,
         text,
     )
 }

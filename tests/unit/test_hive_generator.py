@@ -4,6 +4,7 @@
 import pytest
 from generators.hive_bytes import Node, Value, write_hive
 from generators.hives import FAMILIES, GENERATIONS, add_family, driver_files, plant, windows_hive
+from generators.network import Card
 from generators.oddities import ODDITIES
 from generators.reg_text import parse
 from unxen.registry.audit import audit
@@ -31,6 +32,7 @@ EXAMPLES = {
     "missing_service": "partmgr",
     "setup_in_progress": True,
     "no_database": True,
+    "network": [Card("Ethernet", addresses=["192.0.2.1"])],
     "text": '[ControlSet*\\Services\\extra]\n"Start"=dword:3',
 }
 

@@ -4,9 +4,12 @@
 Touches nothing. Names keep the hive's spelling; whoever compares them folds case.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 from unxen.model.ids import Architecture, ControlSetNumber, GuestPath, KeyPath, Missing, ServiceName
+from unxen.model.letter_facts import LetterFacts
+from unxen.model.network_facts import NetworkFacts
 from unxen.model.record import dataclass
 
 
@@ -165,6 +168,11 @@ class SelectFacts:
     failed: int | Missing
     last_known_good: int | Missing
 
+    def next_of(self, numbers: Sequence[ControlSetNumber]) -> ControlSetNumber:
+        """Which of these sets the next start takes: Default, which is Current in all real hives; else the first there is."""
+        wanted = [each for number in (self.default, self.current) for each in numbers if each == number]
+        return wanted[0] if wanted else numbers[0]
+
 
 @dataclass(frozen=True)
 class WindowsFacts:
@@ -179,7 +187,7 @@ class WindowsFacts:
 
 @dataclass(frozen=True)
 class SystemFacts:
-    """Everything read from one SYSTEM hive."""
+    """Everything read from one SYSTEM hive; `network` and `page_files` are of the control set that the next start takes."""
 
     select: SelectFacts
     control_sets: tuple[ControlSetFacts, ...]
@@ -189,3 +197,6 @@ class SystemFacts:
     setup_in_progress: bool
     unread: tuple[KeyPath, ...]
     driver_files: tuple[DriverFile, ...] = ()
+    network: NetworkFacts | None = None
+    letters: tuple[LetterFacts, ...] = ()
+    page_files: tuple[str, ...] = ()

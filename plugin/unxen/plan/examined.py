@@ -79,17 +79,10 @@ def examine(facts: GuestFacts, installation: Installation, machine: Machine, kno
     if system is None or windows is None or not system.control_sets:
         return None
     firmware = firmware_link(facts, installation, machine)
-    sets = sorted(system.control_sets, key=lambda each: (each.number != _deciding(system), each.number))
+    deciding = system.select.next_of([each.number for each in system.control_sets])
+    sets = sorted(system.control_sets, key=lambda each: (each.number != deciding, each.number))
     views = tuple(_view(installation, system, windows, each, knowledge, machine, firmware) for each in sets)
     return Examined(installation, system, windows, views, machine.xen_leftovers)
-
-
-def _deciding(system: SystemFacts) -> int:
-    """The set that the next start takes: Default, which is Current in all real hives; else the first there is."""
-    numbers = [each.number for each in system.control_sets]
-    wanted = [each for each in (system.select.default, system.select.current) if each in numbers]
-    first = wanted[0] if wanted else numbers[0]
-    return first if isinstance(first, int) else numbers[0]
 
 
 def _view(

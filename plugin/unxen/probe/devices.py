@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows remembers every device it has met; here the ones on the way to a disk are read, and the filter lists of all of them.
 
-Touches only the hive it is given. Instances are read whole below the buses that lead to a disk, below ids that the look wants, and
-wherever a filter list hangs; of the rest only the lists are looked for.
+Touches only the hive it is given. Instances are read whole below the buses that lead to a disk, below ids that the look wants, of
+network adapters, and wherever a filter list hangs; of the rest only the lists are looked for.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ from unxen.registry.hive import Key
 # Beginnings of ids, lower-cased, whose instances are always read.
 ALWAYS = ("pci\\", "pciide\\", "ide\\", "scsi\\", "xen\\", "xenbus\\", "acpi\\pnp0a0")
 ROOT, XEN = "root\\", "xen"
+NET = "{4d36e972-e325-11ce-bfc1-08002be10318}"
+"""Class of network adapters, which leads to no disk but to what people miss after the first start."""
 
 
 def read_devices(
@@ -28,7 +30,8 @@ def read_devices(
         class_guid = reading.plain(values.get("CLASSGUID"))
         lists = tuple(filter_lists(reading, key, values, FilterScope.DEVICE, class_guid))
         filters += lists
-        if lists or _matters(device_id.lower(), prefixes) or not SIDES.keys().isdisjoint(values):
+        wanted = _matters(device_id.lower(), prefixes) or class_guid.lower() == NET
+        if lists or wanted or not SIDES.keys().isdisjoint(values):
             devices.append(_fact(reading, device_id, key, values, class_guid))
     return tuple(devices), tuple(filters)
 

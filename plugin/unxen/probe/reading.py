@@ -103,6 +103,10 @@ class Reading:
         text = self._tried(value.text, None)
         return (text,) if text else ()
 
+    def too_large(self, value: Value) -> None:
+        """Notes that a value holds more than such a one can."""
+        self._missed(f"{value.key.path}\\{value.name}", None)
+
     def tree(self, key: Key) -> KeyTree | None:
         """A whole key with everything below; None when a part of it cannot be read, or when it is absurdly large."""
         return self._tried(lambda: self._tree(key), None)

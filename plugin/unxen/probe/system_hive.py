@@ -7,13 +7,15 @@ there. Of services only those that can matter are in the result (see `services`)
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from unxen.model.ids import GuestPath
-from unxen.model.registry_facts import DriverFile, SystemFacts
+from unxen.model.registry_facts import ControlSetFacts, DriverFile, SelectFacts, SystemFacts
 from unxen.probe.control_sets import ControlSetReader, read_select
 from unxen.probe.driver_database import driver_matches
 from unxen.probe.image_path import Home
+from unxen.probe.letters import read_letters, read_page_files
+from unxen.probe.network import read_network
 from unxen.probe.reading import Reading
 from unxen.probe.services import FileSeen, ServiceReader
 from unxen.probe.wanted import Wanted
@@ -32,16 +34,28 @@ def read_system(data: bytes, wanted: Wanted, file_seen: FileSeen, root: GuestPat
     reading = Reading.of(data)
     services = ServiceReader(reading, frozenset(wanted.services), file_seen, Home(root, _letter(reading, root)))
     database = reading.key("DriverDatabase")
+    select, sets = read_select(reading), ControlSetReader(reading, services, wanted).read()
+    next_set = _next_set(reading, select, sets)
     return SystemFacts(
-        select=read_select(reading),
-        control_sets=ControlSetReader(reading, services, wanted).read(),
+        select=select,
+        control_sets=sets,
         driver_matches=driver_matches(reading, database, wanted.device_ids),
         driver_database_seen=database is not None,
         hardware_configs=tuple(_hardware_configs(reading)),
         setup_in_progress=_setup_in_progress(reading),
-        unread=tuple(reading.unread),
         driver_files=tuple(DriverFile(name, file_seen(_driver(root, name))) for name in wanted.driver_files),
+        network=read_network(reading, next_set[1], next_set[0].number, next_set[0].devices) if next_set else None,
+        letters=read_letters(reading),
+        page_files=read_page_files(reading, next_set[1]) if next_set else (),
+        unread=tuple(reading.unread),
     )
+
+
+def _next_set(reading: Reading, select: SelectFacts, sets: Sequence[ControlSetFacts]) -> tuple[ControlSetFacts, Key] | None:
+    """The control set that the next start takes, and its key."""
+    number = select.next_of([each.number for each in sets]) if sets else None
+    key = reading.key(f"ControlSet{number:03d}") if number is not None else None
+    return next(((each, key) for each in sets if key is not None and each.number == number), None)
 
 
 def _driver(root: GuestPath, name: str) -> GuestPath:

@@ -18,7 +18,7 @@ from unxen.model.judgement import Chain, InstallationJudgement, Judgement, Link,
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Spent
 from unxen.model.reason import Details, Reason
-from unxen.model.registry_facts import RegistryValue
+from unxen.model.registry_facts import RegistryValue, SystemFacts
 from unxen.model.volume_facts import DiskFacts
 from unxen.report.escape import visible
 from unxen.report.exit_codes import REASON_CODES, exit_code
@@ -148,12 +148,21 @@ def _installation(seen: Installation, judged: InstallationJudgement | None) -> D
         "hive": {"state": seen.hive.state.value, **encode(seen.hive)} if seen.hive else None,
         "control_sets": [each.number for each in seen.system.control_sets] if seen.system else [],
         "select": encode(seen.system.select) if seen.system else None,
+        "network": _network(seen.system),
+        "letters": [encode(each) for each in seen.system.letters] if seen.system else [],
+        "page_files": list(seen.system.page_files) if seen.system else [],
         "verdict": judged.verdict.value if judged else None,
         "bus": judged.bus.value if judged and judged.bus is not Bus.UNKNOWN else None,
         "ran_on_kvm": judged.ran_on_kvm if judged else None,
         "reasons": [_reason(each) for each in (judged.reasons if judged else seen.troubles)],
         "notes": [_note(each) for each in judged.notes] if judged else [],
     }
+
+
+def _network(system: SystemFacts | None) -> list[Document]:
+    """Network cards, and whatever else has fixed settings."""
+    adapters = system.network.adapters if system and system.network else ()
+    return [encode(each) for each in adapters if each.counts]
 
 
 def _chain(chain: Chain, of: InstallationJudgement) -> Document:
