@@ -75,6 +75,42 @@ def test_little_room_is_a_failure(own_state: Path, monkeypatch: pytest.MonkeyPat
     assert why.kind is ReasonKind.NO_SPACE
 
 
+def test_box_that_cannot_be_made_says_what_allows_it(own_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise refused(ReasonKind.TOOL_FAILED, "bwrap", tool="bwrap", cause="No permissions to create new namespace")
+
+    monkeypatch.setattr(doctor.Box, "open", fails)
+    found = checks(own_state)["box"]
+    text = " ".join(" ".join(check_lines(found, Style(width=200))).split())
+    assert found.state is CheckState.FAILED
+    assert "No permissions to create new namespace" in text
+    assert "sysctl kernel.unprivileged_userns_clone=1" in text
+
+
+def test_platform_that_does_not_answer_is_told_with_its_unit(own_state: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "SIGNS", {"libvirt": tmp_path, "proxmox": tmp_path})
+    settings = Settings(own_state, libvirt_uri=f"qemu+unix:///system?socket={tmp_path}/none")
+    found = {each.name: each for each in doctor.examine(settings)}
+    for name, unit in (("libvirt:", "libvirtd"), ("proxmox:", "pve-cluster")):
+        text = " ".join(" ".join(check_lines(found[name], Style(width=200))).split())
+        assert found[name].state is CheckState.ABSENT
+        assert f"systemctl start {unit};" in text
+
+
+@pytest.mark.parametrize(("there", "said"), [(True, "adduser USER kvm"), (False, "modprobe kvm_intel")])
+def test_missing_kvm_is_no_failure_and_says_what_brings_it(
+    there: bool, said: str, own_state: Path, tmp_path: Path, monkeypatch
+) -> None:
+    device = tmp_path / "kvm"
+    if there:
+        device.touch()
+    monkeypatch.setattr(doctor, "KVM", device)
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    check = doctor._accelerator()
+    assert check.state is CheckState.ABSENT
+    assert said in " ".join(check_lines(check, Style(width=200)))
+
+
 def test_what_was_found_cannot_steer_a_terminal() -> None:
     lines = check_lines(Check("\x1b[2J", CheckState.FINE, "a\x1b]0;b\x07"), Style())
     assert "\x1b" not in "".join(lines)

@@ -2,6 +2,7 @@
 """Programs are started with little, end in time, and leave nothing behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,3 +117,32 @@ def test_programs_die_when_unxen_is_killed(tmp_path) -> None:
     parent.kill()
     parent.wait()
     assert gone(child)
+
+
+@pytest.mark.parametrize(
+    ("system", "node", "package"),
+    [
+        ({"ID": "debian", "VERSION_ID": "12"}, False, "qemu-system-common"),
+        ({"ID": "debian", "VERSION_ID": "13"}, False, "qemu-utils"),
+        ({"ID": "debian", "VERSION_ID": "12"}, True, "pve-qemu-kvm"),
+        ({"ID": "debian"}, False, "qemu-utils"),
+    ],
+)
+def test_program_is_in_another_package_on_another_system(
+    system: dict[str, str], node: bool, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process.platform, "freedesktop_os_release", lambda: system)
+    monkeypatch.setattr(process, "PROXMOX", tmp_path if node else tmp_path / "none")
+    assert process.package_of("qemu-storage-daemon") == package
+    assert process.package_of("bwrap") == "bubblewrap"
+
+
+@pytest.mark.skipif(shutil.which("dpkg") is None, reason="no Debian")
+@pytest.mark.parametrize("program", process.PACKAGES)
+def test_package_that_is_named_owns_the_program_here(program: str) -> None:
+    path = process.find(program)
+    owners = [
+        subprocess.run(["dpkg", "-S", each], capture_output=True, text=True).stdout
+        for each in (path, f"/usr{path}", path.removeprefix("/usr"))
+    ]
+    assert any(each.startswith(f"{process.package_of(program)}:") for each in owners)

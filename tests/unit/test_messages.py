@@ -80,6 +80,12 @@ def test_note_is_told_with_and_without_fields(kind: NoteKind) -> None:
     assert not set("{}[]") & set(tell_note(Note(kind, "subject")))
 
 
+def test_only_a_full_state_directory_is_told_to_be_put_elsewhere() -> None:
+    kind = ReasonKind.NO_SPACE
+    assert "UNXEN_STATE_DIR" in tell_reason(reason(kind, "/var/lib/unxen", setting="UNXEN_STATE_DIR")).remedy
+    assert "Make room there; no disk was changed." in tell_reason(reason(kind, "/srv/images")).remedy
+
+
 def test_unknown_remark_is_told_by_its_name() -> None:
     assert tell_remark(Remark("odd-thing", (("cause", "x"),))) == "odd-thing: x"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of `unxen report` as a browser shows it, light and dark, on a telephone and on a desk: nothing sticks out, nothing is fetched.
+"""The page of `unxen report` as a browser shows it, light and dark, narrow and wide: nothing sticks out, nothing is fetched.
 
 Chromium without a window, by Debian's chromium-driver and python3-selenium; where it cannot start, the reason is told.
 """

@@ -18,7 +18,7 @@ from unxen.errors import Refused, refused
 from unxen.host.config_keys import KEYS, Wrong
 from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass
-from unxen.model.settings import Settings
+from unxen.model.settings import STATE_SETTING, Settings
 
 DEFAULT_CONFIG = Path("/etc/unxen/unxen.toml")
 ROOT_STATE = Path("/var/lib/unxen")
@@ -62,8 +62,8 @@ def origins(environment: Mapping[str, str] | None = None, uid: int | None = None
 def _origin(name: str, value: Any, path: Path, text: str, env: Mapping[str, str]) -> Origin:
     if text:
         return Origin(name, value, str(path), _line_of(text, name))
-    chosen = name == "state_dir" and env.get("UNXEN_STATE_DIR")
-    return Origin(name, value, "UNXEN_STATE_DIR" if chosen else "")
+    chosen = name == "state_dir" and env.get(STATE_SETTING)
+    return Origin(name, value, STATE_SETTING if chosen else "")
 
 
 def config_path(environment: Mapping[str, str]) -> Path:
@@ -73,8 +73,8 @@ def config_path(environment: Mapping[str, str]) -> Path:
 
 def state_dir(environment: Mapping[str, str], uid: int) -> Path:
     """Where journal, overlays and undo data live."""
-    if environment.get("UNXEN_STATE_DIR"):
-        return Path(environment["UNXEN_STATE_DIR"]).absolute()
+    if environment.get(STATE_SETTING):
+        return Path(environment[STATE_SETTING]).absolute()
     if uid == 0:
         return ROOT_STATE
     base = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".local" / "state"

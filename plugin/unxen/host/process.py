@@ -8,6 +8,7 @@ A missing program is Refused(TOOL_MISSING), one that fails or takes too long Ref
 import ctypes
 import logging
 import os
+import platform
 import select
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
@@ -29,11 +31,13 @@ PACKAGES = {
     "qemu-img": "qemu-utils",
     "qemu-io": "qemu-utils",
     "qemu-nbd": "qemu-utils",
-    "qemu-storage-daemon": "qemu-system-common",
+    "qemu-storage-daemon": "qemu-utils",
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
-"""Debian package of each program; Proxmox VE has the qemu ones in pve-qemu-kvm."""
+"""Debian package of each program that is needed, from Debian 13 on; `package_of` knows the others."""
+PACKAGES_BEFORE_13 = {"qemu-storage-daemon": "qemu-system-common"}
+PROXMOX, PROXMOX_QEMU = Path("/etc/pve"), "pve-qemu-kvm"
 MOST_STDERR = 8192
 MOST_READ = 1 << 20
 PR_SET_PDEATHSIG = 1
@@ -64,8 +68,25 @@ def find(program: str) -> str:
     """Absolute path of a program, looked for only where the system keeps them."""
     path = shutil.which(program, path=PATH)
     if path is None:
-        raise refused(ReasonKind.TOOL_MISSING, program, tool=program, package=PACKAGES.get(program, program))
+        raise refused(ReasonKind.TOOL_MISSING, program, tool=program, package=package_of(program))
     return path
+
+
+def package_of(program: str) -> str:
+    """The package that brings a program to this system; its own name where nothing better is known."""
+    if program.startswith("qemu-") and PROXMOX.is_dir():
+        return PROXMOX_QEMU
+    older = PACKAGES_BEFORE_13 if _debian() < 13 else {}
+    return older.get(program) or PACKAGES.get(program, program)
+
+
+def _debian() -> int:
+    """The release of Debian that this is; a late one where it is none, or has no number yet."""
+    try:
+        system = platform.freedesktop_os_release()
+        return int(system["VERSION_ID"].partition(".")[0]) if system.get("ID") == "debian" else 99
+    except (OSError, KeyError, ValueError):
+        return 99
 
 
 def run(

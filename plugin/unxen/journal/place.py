@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.model.reason import ReasonKind
+from unxen.model.settings import STATE_SETTING
 
 FILE = "journal.sqlite3"
 WORK = "work"
@@ -42,4 +43,4 @@ def reason_of(path: Path, error: Exception) -> Refused:
     if isinstance(error, PermissionError):
         return refused(ReasonKind.NO_PERMISSION, str(path), cause=error.strerror)
     kind = ReasonKind.NO_SPACE if "full" in str(error) else ReasonKind.TOOL_FAILED
-    return refused(kind, str(path), tool="sqlite3", cause=error)
+    return refused(kind, str(path), tool="sqlite3", cause=error, setting=STATE_SETTING)

@@ -90,6 +90,8 @@ class ReasonKind(Enum):
     POLICY_REFUSED = "policy-refused"
     FOREIGN_FILE = "foreign-file"
     HOOKS_ABSENT = "hooks-absent"
+    PLATFORM_UNREACHABLE = "platform-unreachable"
+    NO_BOX = "no-box"
 
 
 Details = tuple[tuple[str, str], ...]

@@ -41,6 +41,8 @@ class GuardPolicy(Enum):
     OFF = "off"
 
 
+STATE_SETTING = "UNXEN_STATE_DIR"
+"""The variable that puts journal, overlays and undo data elsewhere."""
 DEFAULT_PREFERENCE = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
 
 

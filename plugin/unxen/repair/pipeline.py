@@ -28,7 +28,7 @@ from unxen.model.judgement import Judgement
 from unxen.model.progress import Listener, Part, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass
-from unxen.model.settings import Delivery, Settings
+from unxen.model.settings import STATE_SETTING, Delivery, Settings
 from unxen.model.volume_facts import Partition
 from unxen.probe.footprint import footprint
 from unxen.probe.look import Look
@@ -127,7 +127,7 @@ class Pipeline:
         """Room for overlays and old bytes here, and for what a sparse image grows by there."""
         hives = sum(len(hive) for hive in self.first.hives.values())
         state = private_directory(self.settings.state_dir)
-        _check_free(state, 2 * hives + SPARE_BYTES * len(disks))
+        _check_free(state, 2 * hives + SPARE_BYTES * len(disks), setting=STATE_SETTING)
         for each in disks:
             if not Path(each.disk.path).is_block_device():
                 _check_free(Path(each.disk.path).absolute().parent, hives)
@@ -221,10 +221,10 @@ def _books(parcel: Parcel) -> tuple[Range, ...]:
         return footprint(box, sock.fileno(), parcel.volume, parcel.installation.hive_path)
 
 
-def _check_free(place: Path, needed: int) -> None:
+def _check_free(place: Path, needed: int, **more: str) -> None:
     free = free_bytes(place)
     if free < needed:
-        raise refused(ReasonKind.NO_SPACE, str(place), needed=needed, free=free)
+        raise refused(ReasonKind.NO_SPACE, str(place), needed=needed, free=free, **more)
 
 
 def _witnesses(done: Sequence[Parcel]) -> dict[DiskNumber, list[Range]]:

@@ -107,6 +107,7 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.HIVE_FILE_NOT_EDITABLE: 28,
     ReasonKind.TOOL_MISSING: 30,
     ReasonKind.TOOL_FAILED: 30,
+    ReasonKind.NO_BOX: 30,
     ReasonKind.NO_SPACE: 31,
     ReasonKind.APPLIANCE_FAILED: 32,
     ReasonKind.BUSY: 33,
@@ -128,6 +129,7 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.POLICY_REFUSED: 51,
     ReasonKind.FOREIGN_FILE: 51,
     ReasonKind.HOOKS_ABSENT: 50,
+    ReasonKind.PLATFORM_UNREACHABLE: 50,
 }
 
 # What a verdict says when no reason says more. REPAIRABLE out of a real repair cannot be: it would have been repaired.

@@ -96,7 +96,8 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.NO_PERMISSION: ReasonText(
         "{subject} may not be read[ or written][: {operation}]",
         _CAUSE,
-        "Run unxen as root, or as a user who may read and write the disk and its backing files.",
+        "Run unxen as root, or as a user who may read and write the disk and its backing files"
+        "[, with a directory of their own in {setting}].",
     ),
     ReasonKind.NOT_AN_IMAGE: ReasonText(
         "{subject} is not a disk image[ in the format {expected}]",
@@ -290,7 +291,7 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.NO_SPACE: ReasonText(
         "there is not enough space in {subject}[: {needed} needed][, {free} free][, {found} free]",
         _CAUSE,
-        "Make room there, or put unxen's working files elsewhere with UNXEN_STATE_DIR; the disk is unchanged.",
+        "Make room there[, or let {setting} name another place for unxen's working files]; no disk was changed.",
     ),
     ReasonKind.OUTPUT_EXISTS: ReasonText(
         "{subject} is there already",
@@ -387,6 +388,15 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "guests of {subject} are not looked at by themselves",
         "Guard, watcher or the recovery after a crash are not installed, or not started with this host.",
         "unxen hooks install {subject} puts them in place.",
+    ),
+    ReasonKind.PLATFORM_UNREACHABLE: ReasonText(
+        "{subject} does not answer", "[{cause}]", "Start it with systemctl start {unit}; journalctl -u {unit} says why it ended."
+    ),
+    ReasonKind.NO_BOX: ReasonText(
+        "no box for the bytes of guests can be made",
+        "[{cause}]",
+        "Run unxen as root, or let users make namespaces: "
+        "sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0 (each where it exists).",
     ),
     ReasonKind.POLICY_REFUSED: ReasonText(
         "{subject} is forbidden here[: {problem}]", "[{cause}]", "Ask whoever administers this host, or see /etc/unxen/unxen.toml."

@@ -12,7 +12,10 @@ from unxen.report.messages import tell_reason
 _MARKS = {CheckState.FINE: "good", CheckState.ABSENT: "doubt", CheckState.FAILED: "bad"}
 _FOUND = {
     "kvm": "KVM opens, so appliances start in seconds where it works",
-    "tcg": "no KVM: appliances start by emulation, which takes longer; everything else does not need it",
+    "tcg": "no KVM: appliances start by emulation, which takes longer; nothing else needs it. "
+    "modprobe kvm_intel (or kvm_amd) brings it where the firmware lets processors virtualise",
+    "kvm-closed": "KVM is there, but not for this user: appliances start by emulation, which takes longer. "
+    "adduser USER kvm opens it",
 }
 _COLUMN = 22
 

@@ -6,9 +6,11 @@ Changes nothing. Raises nothing that a check can tell instead.
 """
 
 import os
-from collections.abc import Callable, Iterator
+import platform
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from unxen import __version__
 from unxen.errors import Refused
 from unxen.host.config import knowledge_rows
 from unxen.host.files import free_bytes
@@ -19,7 +21,7 @@ from unxen.journal.unfinished import every_unfinished_commit
 from unxen.knowledge.loader import load_knowledge
 from unxen.model.checkup import Check, CheckState
 from unxen.model.reason import Reason, ReasonKind, reason
-from unxen.model.settings import Settings
+from unxen.model.settings import STATE_SETTING, Settings
 from unxen.platforms.schemes import make
 from unxen.repair.delivery.appliance import deliver_by_appliance
 
@@ -43,23 +45,25 @@ MODULES: dict[str, tuple[str, str]] = {
 }
 
 
-# What shows that a platform is on this host at all.
+# What shows that a platform is on this host at all, and what has to run for it to answer.
 SIGNS = {"libvirt": Path("/etc/libvirt"), "proxmox": Path("/etc/pve")}
+UNITS = {"libvirt": "libvirtd", "proxmox": "pve-cluster"}
 
 
 def examine(settings: Settings, hooks: HookFiles | None = None, *, deep: bool = False) -> Iterator[Check]:
     """Every check in its order, the one that cannot wait first. `hooks` is None where our own hook files are not at hand."""
     yield _unfinished(settings)
+    yield Check("unxen", CheckState.FINE, f"{__version__}, Python {platform.python_version()}")
     yield from (_program(name) for name in PACKAGES)
     yield from _modules()
     yield _knowledge(settings)
     yield _box()
     yield _room(settings)
     yield _accelerator()
-    for platform in (each for each, sign in SIGNS.items() if sign.is_dir()):
-        yield _reachable(platform, settings)
+    for scheme in (each for each, sign in SIGNS.items() if sign.is_dir()):
+        yield _reachable(scheme, settings)
         if hooks is not None:
-            yield _hooked(platform, hooks)
+            yield _hooked(scheme, hooks)
     if deep:
         yield _told("appliance", lambda: deliver_by_appliance(()))
 
@@ -88,12 +92,23 @@ def _modules() -> Iterator[Check]:
     """Asked of the distribution's interpreter, which runs the boxes and the appliance's helper."""
     script = "import importlib.util as u, sys; print(*(int(u.find_spec(n) is not None) for n in sys.argv[1:]))"
     found = run([INTERPRETER, "-I", "-c", script, *MODULES], timeout=30).stdout.split()
+    versions = _package_versions([package for package, _ in MODULES.values()])
     for (name, (package, use)), there in zip(MODULES.items(), found, strict=True):
         if there == b"1":
-            yield Check(name, CheckState.FINE, package)
+            yield Check(name, CheckState.FINE, f"{package} {versions.get(package, '')}".strip())
         else:
             why = reason(ReasonKind.TOOL_MISSING, name, tool=f"the Python module {name}", package=package)
             yield Check(name, CheckState.ABSENT if use else CheckState.FAILED, use, why)
+
+
+def _package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """The version of each package that is installed; none where this is no Debian."""
+    form = "-f=${Package} ${Version}\\n"
+    try:
+        said = run(["dpkg-query", "-W", form, *packages], timeout=30, good=range(256)).stdout.decode(errors="replace")
+    except Refused:
+        return {}
+    return {name: version for name, _, version in (line.partition(" ") for line in said.splitlines())}
 
 
 def _knowledge(settings: Settings) -> Check:
@@ -111,7 +126,10 @@ def _box() -> Check:
             box.wait_until_ready()
         return f"{box_mode().value}, the parser runs as uid {service_account().uid}"
 
-    return _told("box", make)
+    check = _told("box", make)
+    if check.why is None or check.why.kind is not ReasonKind.TOOL_FAILED:
+        return check
+    return _failed("box", reason(ReasonKind.NO_BOX, cause=check.why.detail("cause")))
 
 
 def _room(settings: Settings) -> Check:
@@ -119,9 +137,11 @@ def _room(settings: Settings) -> Check:
     free = free_bytes(place)
     found = f"{free >> 20} MiB free in {settings.state_dir}"
     if not os.access(place, os.W_OK):
-        return _failed("state", reason(ReasonKind.NO_PERMISSION, str(settings.state_dir)))
+        return _failed("state", reason(ReasonKind.NO_PERMISSION, str(settings.state_dir), setting=STATE_SETTING))
     if free < LEAST_FREE_BYTES:
-        return _failed("state", reason(ReasonKind.NO_SPACE, str(settings.state_dir), needed=LEAST_FREE_BYTES, free=free))
+        return _failed(
+            "state", reason(ReasonKind.NO_SPACE, str(settings.state_dir), needed=LEAST_FREE_BYTES, free=free, setting=STATE_SETTING)
+        )
     return Check("state", CheckState.FINE, found)
 
 
@@ -129,27 +149,31 @@ def _accelerator() -> Check:
     """Whether an appliance would be fast; that KVM opens does not show that it works."""
     if os.access(KVM, os.R_OK | os.W_OK):
         return Check("accelerator", CheckState.FINE, "kvm")
-    return Check("accelerator", CheckState.ABSENT, "tcg")
+    return Check("accelerator", CheckState.ABSENT, "kvm-closed" if KVM.exists() else "tcg")
 
 
-def _reachable(platform: str, settings: Settings) -> Check:
+def _reachable(scheme: str, settings: Settings) -> Check:
     """A platform that does not answer keeps nobody from repairing files."""
-    name = f"{platform}:"
+    name = f"{scheme}:"
     try:
-        return Check(name, CheckState.FINE, f"{len(make(platform, settings).states())} guests")
+        return Check(name, CheckState.FINE, f"{len(make(scheme, settings).states())} guests")
     except Refused as error:
-        return Check(name, CheckState.ABSENT, f"guests of {platform}", error.first)
+        why = error.first
+        if why.kind is ReasonKind.PLATFORM_REFUSED:
+            cause = why.detail("cause") or why.detail("problem")
+            why = reason(ReasonKind.PLATFORM_UNREACHABLE, scheme, cause=cause, unit=UNITS[scheme])
+        return Check(name, CheckState.ABSENT, f"guests of {scheme}", why)
 
 
-def _hooked(platform: str, hooks: HookFiles) -> Check:
-    name = f"hooks {platform}"
-    found = hooks.status(platform)
+def _hooked(scheme: str, hooks: HookFiles) -> Check:
+    name = f"hooks {scheme}"
+    found = hooks.status(scheme)
     foreign = next((each for each in found if each.state is PieceState.FOREIGN), None)
     if foreign is not None:
         return _failed(name, reason(ReasonKind.FOREIGN_FILE, str(foreign.place)))
     if all(each.state is PieceState.INSTALLED and each.enabled is not False for each in found):
         return Check(name, CheckState.FINE, "installed")
-    return Check(name, CheckState.ABSENT, f"guests of {platform} that arrive", reason(ReasonKind.HOOKS_ABSENT, platform))
+    return Check(name, CheckState.ABSENT, f"guests of {scheme} that arrive", reason(ReasonKind.HOOKS_ABSENT, scheme))
 
 
 def _told(name: str, look: Callable[[], str]) -> Check:
