@@ -224,14 +224,19 @@ def _import_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _switch_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs=1, metavar="TARGET", help="a VM, such as proxmox:100")
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="a VM, such as proxmox:100")
     parser.add_argument("--bus", type=_bus, required=True, metavar="BUS", help=f"where to: {', '.join(BUS_NAMES)}")
-    parser.add_argument("--host", required=True, metavar="HOST", help="a node of its cluster, with :PORT if it is not 8006")
-    parser.add_argument("--token-file", required=True, metavar="FILE", help="file that holds USER@REALM!NAME=SECRET")
-    trust = parser.add_mutually_exclusive_group()
+    parser.add_argument("--dry-run", action="store_true", help="tell what would change")
+    _host_options(parser, required=True)
+
+
+def _host_options(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    group = parser.add_argument_group("a Proxmox VE cluster elsewhere", "by its configurations alone: disks need their node")
+    group.add_argument("--host", required=required, default="", metavar="HOST", help="a node of it, with :PORT if it is not 8006")
+    group.add_argument("--token-file", required=required, default="", metavar="FILE", help="file that holds USER@REALM!NAME=SECRET")
+    trust = group.add_mutually_exclusive_group()
     trust.add_argument("--ca", default="", metavar="FILE", help="authority that signed the node's certificate")
     trust.add_argument("--insecure", action="store_true", help="do not check the certificate")
-    parser.add_argument("--dry-run", action="store_true", help="tell what would change")
 
 
 def _watch_options(parser: argparse.ArgumentParser) -> None:
@@ -271,11 +276,11 @@ _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
         "tell whether Windows would reach its system disk, and if not why",
-        (_target_options, _choice_options, _state_options, _output_options),
+        (_target_options, _choice_options, _state_options, _output_options, _host_options),
     ),
     "plan": (
         "show every registry change that repair would make",
-        (_target_options, _choice_options, _state_options, _plan_options, _output_options),
+        (_target_options, _choice_options, _state_options, _plan_options, _output_options, _host_options),
     ),
     "repair": (
         "make Windows bootable: edit, verify, commit",
@@ -289,7 +294,10 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         "move the disk of a guest back from virtio to a bus that its Windows is shown to start from",
         (_target_options, _demote_options, _wait_option, _output_options),
     ),
-    "undo": ("give back a repaired disk as it was before", (_target_options, _undo_options, _wait_option, _output_options)),
+    "undo": (
+        "give back a repaired disk as it was before",
+        (_target_options, _undo_options, _wait_option, _output_options, _host_options),
+    ),
     "recover": ("finish or throw away what an interruption left, on all disks", (_recover_options, _output_options)),
     "convert": ("turn a machine of Xen into one of KVM, and tell what does not come along", (_convert_options, _output_options)),
     "import": (
@@ -297,7 +305,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         (_import_options, _output_options),
     ),
     "switch": (
-        "move the boot disk of a VM on a Proxmox cluster elsewhere to another bus, without a look at it",
+        "move the boot disk of a VM on a Proxmox VE cluster elsewhere to another bus, without a look at it",
         (_switch_options, _output_options),
     ),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
@@ -305,7 +313,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
     "hook": ("answer a platform that is about to start a guest", (_platform_argument, _hook_arguments)),
     "hooks": ("put guard and services of a platform in place, tell how they are, or take them away", (_hooks_options,)),
-    "report": ("show what became of all guests", (_report_options,)),
+    "report": ("show what became of all guests", (_report_options, _host_options)),
     "exit-codes": ("list the exit codes", (_codes_options,)),
 }
 
@@ -410,6 +418,10 @@ def _check(call: Call) -> None:
     """What argparse cannot say."""
     if call.each and call.formats and len(call.formats) != len(call.targets):
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="with --each, --format is given for every TARGET or for none")
+    if (call.token_file or call.ca or call.insecure) and not call.host:
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--token-file, --ca and --insecure go with --host")
+    if call.host and (call.html or call.registry or call.key or call.formats or call.form == "reg"):
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--host goes with nothing that is about a disk, nor with --html")
     if call.define and call.platform != "libvirt":
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--define goes with --to libvirt")
     if call.verb == "convert" and (call.create or call.storage) and call.platform != "proxmox":

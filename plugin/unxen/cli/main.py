@@ -33,7 +33,7 @@ HOST_VERBS = {
     "hooks": "hooks",
     "import": "import_",
     "report": "report",
-    "switch": "switch",
+    "switch": "elsewhere",
     "watch": "watch",
 }
 READER_GONE = 128 + signal.SIGPIPE
@@ -91,6 +91,8 @@ def _show_failure(arguments: Sequence[str], *reasons: Reason) -> int:
 
 
 def _run(call: Call) -> int:
+    if call.host:
+        return int(importlib.import_module("unxen.cli.elsewhere").run(call))
     if call.verb in HOST_VERBS:
         return int(importlib.import_module(f"unxen.cli.{HOST_VERBS[call.verb]}").run(call))
     code = DONE

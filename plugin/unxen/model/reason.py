@@ -88,6 +88,7 @@ class ReasonKind(Enum):
     RECOVERY_REFUSED = "recovery-refused"
     PLATFORM_REFUSED = "platform-refused"
     POLICY_REFUSED = "policy-refused"
+    PRIVILEGE_MISSING = "privilege-missing"
     FOREIGN_FILE = "foreign-file"
     HOOKS_ABSENT = "hooks-absent"
     PLATFORM_UNREACHABLE = "platform-unreachable"

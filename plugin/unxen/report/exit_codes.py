@@ -127,6 +127,7 @@ REASON_CODES: dict[ReasonKind, int] = {
     ReasonKind.GUEST_CHANGED: 50,
     ReasonKind.HAS_SNAPSHOTS: 51,
     ReasonKind.POLICY_REFUSED: 51,
+    ReasonKind.PRIVILEGE_MISSING: 51,
     ReasonKind.FOREIGN_FILE: 51,
     ReasonKind.HOOKS_ABSENT: 50,
     ReasonKind.PLATFORM_UNREACHABLE: 50,

@@ -401,4 +401,9 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.POLICY_REFUSED: ReasonText(
         "{subject} is forbidden here[: {problem}]", "[{cause}]", "Ask whoever administers this host, or see /etc/unxen/unxen.toml."
     ),
+    ReasonKind.PRIVILEGE_MISSING: ReasonText(
+        "{subject} lacks {missing}[ on {path}]",
+        "[{cause}]",
+        "[Give it a role with that, as with pveum acl modify {path} --tokens TOKEN --roles ROLE.][ {advice}] Nothing was done.",
+    ),
 }

@@ -39,7 +39,7 @@ def undo(guest: Guest, platform: Platform, settings: Settings, listener: Listene
             if not has_journal(settings.state_dir):
                 raise refused(ReasonKind.NO_UNDO_DATA, " + ".join(guest.target))
             journal = stack.enter_context(open_journal(settings.state_dir))
-        back = _way_back(journal, platform, guest)
+        back = way_back(journal, platform, guest)
         if back.only:
             entry = back.entry if back.entry is not None else _begin(journal, guest, back)
         else:
@@ -59,7 +59,7 @@ def undo(guest: Guest, platform: Platform, settings: Settings, listener: Listene
 
 
 @dataclass(frozen=True)
-class _Back:
+class Back:
     """What becomes of the definition: `row` as the undo's own entry will have it, `repair` whose it was. `only`: no disk is meant.
     `entry` is an undo whose switch back is still to be made.
     """
@@ -70,21 +70,21 @@ class _Back:
     entry: int | None = None
 
 
-NO_DEFINITION = _Back()
+NO_DEFINITION = Back()
 
 
-def _way_back(journal: Journal, platform: Platform, guest: Guest) -> _Back:
+def way_back(journal: Journal, platform: Platform, guest: Guest) -> Back:
     """Asked before anything is changed: a definition that somebody changed since is not overwritten, nor half a guest undone."""
     waiting = pending(journal, platform, guest)
     if waiting is not None and waiting.kind is EntryKind.UNDO:
-        return _Back(waiting.definition, waiting.undoes, only=True, entry=waiting.id)
+        return Back(waiting.definition, waiting.undoes, only=True, entry=waiting.id)
     repair = _newest_repair(journal, guest)
     if repair is None or repair.definition is None or repair.state is not EntryState.SWITCHED:
         return NO_DEFINITION
     row = repair.definition
     if not platform.stands(guest, row.after):
         raise refused(ReasonKind.DEFINITION_CHANGED, " + ".join(guest.target), entry=repair.id)
-    return _Back(replace(row, before=row.after, after=row.before), repair.id, only=not repair.disks)
+    return Back(replace(row, before=row.after, after=row.before), repair.id, only=not repair.disks)
 
 
 def _newest_repair(journal: Journal, guest: Guest) -> Entry | None:
@@ -94,7 +94,7 @@ def _newest_repair(journal: Journal, guest: Guest) -> Entry | None:
     return next((each for each in entries if each.kind is EntryKind.REPAIR and each.id not in undone), None)
 
 
-def _begin(journal: Journal, guest: Guest, back: _Back) -> int:
+def _begin(journal: Journal, guest: Guest, back: Back) -> int:
     assert back.row is not None
     return begin_switch(journal, guest, back.row, undoes=back.repair)
 

@@ -24,8 +24,8 @@ async def serve(asked: dict) -> None:
     pve.apitokens.update(asked.get("tokens", {}))
     for user, path, *privileges in asked.get("grants", []):
         pve.grant(user, path, *privileges)
-    for method, suffix, status, message in asked.get("fail", []):
-        pve.fail(method, suffix, status, message)
+    for method, suffix, status, message, *times in asked.get("fail", []):
+        pve.fail(method, suffix, status, message, times=times[0] if times else None)
     await pve.start(certificate, key)
     print(json.dumps({"port": pve.port, "ca": certificate}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from unxen.cli.main import main
 from unxen.errors import Refused
-from unxen.platforms.proxmox.remote import parse_token
+from unxen.platforms.proxmox.access import PRIVILEGES, Access, Task, access_to, lacking, parse_token
+from unxen.platforms.proxmox.api import missing_privileges
 
 # Looked for, never imported here: the fake's licence is not ours, so it runs as a process of its own.
 MISSING = [name for name in ("fakepve", "proxmoxer", "requests") if importlib.util.find_spec(name) is None]
@@ -22,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 TOKEN, SECRET = "mover@pve!unxen", "11111111-2222-3333-4444-555555555555"
 DISK = "local-lvm:vm-100-disk-0"
 CONFIG = {"boot": "order=scsi0;net0", "net0": "e1000=52:54:00:00:00:01,bridge=vmbr0", "scsi0": f"{DISK},iothread=1,size=32G"}
-RIGHTS = ("VM.Audit", "VM.Config.Disk", "VM.Config.HWType", "Datastore.AllocateSpace", "Datastore.Audit")
+RIGHTS = ("VM.Audit", "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Options", "Datastore.AllocateSpace", "Datastore.Audit")
 
 
 @dataclass
@@ -34,10 +35,15 @@ class Fake:
     ca: str
     token: Path
 
-    def switch(self, *options: str, trust: tuple[str, ...] | None = None, target: str = "proxmox:100") -> int:
+    def call(self, verb: str, *words: str, trust: tuple[str, ...] | None = None) -> int:
         trust = ("--ca", self.ca) if trust is None else trust
-        words = ("--host", f"127.0.0.1:{self.port}", "--token-file", str(self.token))
-        return main(["switch", target, *words, *trust, *options])
+        return main([verb, *words, "--host", f"127.0.0.1:{self.port}", "--token-file", str(self.token), *trust])
+
+    def switch(self, *options: str, trust: tuple[str, ...] | None = None, target: str = "proxmox:100") -> int:
+        return self.call("switch", target, *options, trust=trust)
+
+    def access(self) -> Access:
+        return access_to(f"127.0.0.1:{self.port}", str(self.token), self.ca)
 
     def config(self) -> dict[str, str]:
         import requests
@@ -46,6 +52,14 @@ class Fake:
         headers = {"Authorization": f"PVEAPIToken={TOKEN}={SECRET}"}
         found = requests.get(url, headers=headers, verify=self.ca, timeout=30).json()["data"]
         return {key: value for key, value in found.items() if key not in ("digest", "name", "vmgenid", "meta")}
+
+    def put(self, **values: str) -> None:
+        """What somebody else does there."""
+        import requests
+
+        url = f"https://127.0.0.1:{self.port}/api2/json/nodes/pve1/qemu/100/config"
+        headers = {"Authorization": f"PVEAPIToken={TOKEN}={SECRET}"}
+        requests.put(url, data=values, headers=headers, verify=self.ca, timeout=30).raise_for_status()
 
 
 @pytest.fixture
@@ -97,13 +111,17 @@ def test_boot_disk_moves_with_its_place_in_the_order(fake, capfd) -> None:
 def test_missing_privilege_is_named_before_anything_is_done(fake, capfd, missing: str) -> None:
     cluster = fake(rights=tuple(each for each in RIGHTS if each != missing))
     assert cluster.switch("--bus", "sata", "--json") == 51
-    assert missing in told(capfd)["details"]["problem"]
+    why = told(capfd)
+    assert (why["kind"], why["details"]["missing"]) == ("privilege-missing", missing)
+    assert why["what"] == f"the token {TOKEN} lacks {missing} on /vms/100"
 
 
 def test_right_to_change_hardware_is_asked_for_only_where_it_is_needed(fake, capfd) -> None:
     cluster = fake(rights=tuple(each for each in RIGHTS if each != "VM.Config.HWType"))
     assert cluster.switch("--bus", "virtio-scsi", "--json") == 51
-    assert "VM.Config.HWType" in told(capfd)["details"]["problem"]
+    assert told(capfd)["details"]["missing"] == "VM.Config.HWType"
+    assert cluster.switch("--bus", "virtio-scsi", "--dry-run", "--json") == 51
+    capfd.readouterr()
     assert cluster.switch("--bus", "sata") == 0
 
 
@@ -174,3 +192,143 @@ def test_host_that_does_not_answer(tmp_path: Path, capfd) -> None:
     token.chmod(0o600)
     assert main(["switch", "proxmox:100", "--bus", "sata", "--host", "127.0.0.1:1", "--token-file", str(token), "--json"]) == 50
     assert told(capfd)["details"]["problem"] == "it does not answer"
+
+
+def without(*missing: str) -> tuple[str, ...]:
+    return tuple(each for each in RIGHTS if each not in missing)
+
+
+def test_definition_is_told_without_its_disks(fake, capfd) -> None:
+    cluster = fake()
+    before = cluster.config()
+    assert cluster.call("inspect", "proxmox:100", "--json") == 0
+    told_of = json.loads(capfd.readouterr().out)
+    assert (told_of["disks_seen"], told_of["bus"], told_of["machine"], told_of["firmware"]) == (False, "scsi-lsi", "i440fx", "bios")
+    assert told_of["slots"] == [{"place": "scsi0", "volume": DISK, "bus": "scsi-lsi"}]
+    assert told_of["offered"] == ["ide", "sata", "virtio-blk", "virtio-scsi"]
+    assert (told_of["against"], told_of["lacking"], told_of["notes"], told_of["tagged"]) == ([], {}, [], False)
+    assert cluster.call("inspect", "proxmox:100") == 0
+    said = capfd.readouterr().out
+    assert "unxen inspect proxmox:100 there" in " ".join(said.split())
+    assert cluster.config() == before
+
+
+def test_what_is_in_the_way_is_told_with_what_the_token_lacks(fake, capfd) -> None:
+    cluster = fake({**CONFIG, "lock": "backup"}, status="running", rights=without("VM.Config.Disk", "VM.Config.Options"))
+    assert cluster.call("inspect", "proxmox:100", "--json") == 50
+    told_of = json.loads(capfd.readouterr().out)
+    assert [each["kind"] for each in told_of["against"]] == ["in-use", "guest-locked"]
+    assert told_of["lacking"] == {"move": ["VM.Config.Disk"], "note": ["VM.Config.Options"]}
+    assert cluster.call("inspect", "proxmox:100") == 50
+    said = " ".join(capfd.readouterr().out.split())
+    assert "the token lacks VM.Config.Disk" in said
+
+
+def test_text_of_a_cluster_cannot_steer_a_terminal(fake, capfd) -> None:
+    cluster = fake({**CONFIG, "description": "<!-- unxen: this part is written by unxen -->\n- \x1b[2Jx\n<!-- unxen: end -->"})
+    assert cluster.call("inspect", "proxmox:100") == 0
+    said = capfd.readouterr().out
+    assert "\x1b" not in said
+    assert "\\x1b[2Jx" in said
+
+
+def test_plan_is_what_a_switch_would_do(fake, capfd) -> None:
+    cluster = fake()
+    assert cluster.call("plan", "proxmox:100", "--bus", "sata") == 0
+    said = capfd.readouterr().out
+    assert "scsi0 to sata0" in said
+    assert "nothing was changed" in said
+    assert cluster.config()["scsi0"].startswith(DISK)
+    assert cluster.call("plan", "proxmox:100", "--json") == 2
+
+
+def test_undo_gives_the_definition_back_once(fake, capfd) -> None:
+    cluster = fake()
+    before = cluster.config()
+    assert cluster.call("undo", "proxmox:100", "--json") == 43
+    assert cluster.switch("--bus", "virtio-scsi") == 0
+    assert cluster.config()["scsihw"] == "virtio-scsi-single"
+    assert cluster.switch("--bus", "sata") == 0
+    capfd.readouterr()
+    assert cluster.call("undo", "proxmox:100", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["switched"] is True
+    assert "sata0" not in cluster.config()
+    assert cluster.call("undo", "proxmox:100") == 0
+    assert "undone" in capfd.readouterr().out
+    after = cluster.config()
+    assert {key: after.get(key) for key in before} == before
+    assert "scsihw" not in after
+    assert cluster.call("undo", "proxmox:100", "--json") == 43
+
+
+def test_undo_is_refused_when_somebody_changed_the_definition_since(fake, capfd) -> None:
+    cluster = fake()
+    assert cluster.switch("--bus", "sata") == 0
+    cluster.put(sata3=f"{DISK},cache=none")
+    before = cluster.config()
+    capfd.readouterr()
+    assert cluster.call("undo", "proxmox:100", "--json") == 50
+    assert told(capfd)["kind"] == "definition-changed"
+    assert cluster.config() == before
+
+
+def test_refused_switch_can_be_tried_again_and_undone(fake, capfd) -> None:
+    cluster = fake(fail=[["PUT", "/nodes/pve1/qemu/100/config", 500, "got lock timeout", 1]])
+    assert cluster.switch("--bus", "sata", "--json") == 50
+    capfd.readouterr()
+    assert cluster.switch("--bus", "sata", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["entry"] == 1
+    assert cluster.call("undo", "proxmox:100", "--quiet") == 0
+    assert cluster.config()["scsi0"].startswith(DISK)
+
+
+def test_note_and_tag_show_who_switched_and_are_reported(fake, capfd) -> None:
+    cluster = fake({**CONFIG, "description": "by hand", "tags": "prod"})
+    assert cluster.call("report") == 0
+    assert "no VM" in capfd.readouterr().out
+    assert cluster.switch("--bus", "sata") == 0
+    config = cluster.config()
+    assert config["description"].startswith("by hand\n\n<!-- unxen")
+    assert sorted(config["tags"].split(";")) == ["prod", "unxen"]
+    capfd.readouterr()
+    assert cluster.call("report", "--json") == 0
+    (row,) = json.loads(capfd.readouterr().out)["guests"]
+    assert (row["target"], row["running"], row["tagged"]) == (["proxmox:100"], False, True)
+    assert "scsi0 to sata0" in row["notes"][0]
+    assert cluster.call("report", "proxmox:100") == 0
+    assert "disks were not looked at" in " ".join(capfd.readouterr().out.split())
+
+
+def test_token_that_may_leave_no_note_switches_all_the_same(fake, capfd, caplog) -> None:
+    cluster = fake(rights=without("VM.Config.Options"))
+    assert cluster.switch("--bus", "sata") == 0
+    assert "sata0" in cluster.config()
+    assert "VM.Config.Options" in caplog.text
+
+
+def test_privileges_of_a_token_can_be_asked_for_at_large(fake) -> None:
+    cluster = fake(rights=without("VM.Config.HWType"))
+    assert missing_privileges(cluster.access()) == {Task.CONTROLLER: ("VM.Config.HWType",)}
+    assert missing_privileges(cluster.access(), (Task.LOOK, Task.MOVE), "100") == {}
+
+
+def test_privilege_that_is_not_passed_down_counts_only_where_it_was_given() -> None:
+    everything = dict.fromkeys((name for names in PRIVILEGES.values() for name in names), 1)
+    assert lacking({"/": everything}, "/vms/100", tuple(Task)) == {}
+    assert lacking({"/vms": {**everything, "VM.Audit": 0}}, "/vms/100", tuple(Task)) == {Task.LOOK: ("VM.Audit",)}
+    assert lacking({"/vms/100": {**everything, "VM.Audit": 0}}, "/vms/100", tuple(Task)) == {}
+    assert set(lacking({}, "/vms", tuple(Task))) == set(Task)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", "/srv/a.raw", "--host", "h", "--token-file", "t"],
+        ["inspect", "proxmox:100", "--token-file", "t"],
+        ["inspect", "proxmox:100", "--host", "h"],
+        ["undo", "proxmox:100", "--registry", "--host", "h", "--token-file", "t"],
+        ["repair", "proxmox:100", "--host", "h", "--token-file", "t"],
+    ],
+)
+def test_call_that_asks_for_a_disk_from_elsewhere_is_wrong_usage(words: list[str]) -> None:
+    assert main(words) == 2

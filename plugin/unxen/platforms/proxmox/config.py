@@ -112,6 +112,16 @@ def rewritten(data: bytes, values: Mapping[str, str]) -> bytes:
     return "\n".join((*kept, "", *tail)).encode("utf-8", "surrogateescape")
 
 
+def written(config: VmConfig, values: Mapping[str, str]) -> bytes:
+    """A text that is read as these values and what is pending in `config`; for a configuration that came without its file."""
+    pending = dict(config.pending)
+    if config.pending_deletes:
+        pending["delete"] = ",".join(config.pending_deletes)
+    lines = [f"{key}: {value}" for key, value in sorted(values.items())]
+    lines += ["", "[PENDING]", *(f"{key}: {value}" for key, value in sorted(pending.items()))] if pending else []
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
 def _rewritten_line(line: str, old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
     found = None if line.startswith("#") else _KEY_LINE.match(line)
     if found is None or new.get(found[1]) == old[found[1]]:

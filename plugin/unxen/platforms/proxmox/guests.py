@@ -41,7 +41,7 @@ def describe_vm(target: str, vmid: str, config: VmConfig, storages: Storages) ->
     guest = Guest(
         target=(target,),
         disks=disks,
-        machine=_machine(config, slots),
+        machine=machine_of(config, slots),
         id=identity(vmid, config),
         backing_dirs=tuple(dict.fromkeys(each.allowed for each in found if each.allowed)),
     )
@@ -59,7 +59,8 @@ def identity(vmid: str, config: VmConfig) -> str:
     return f"proxmox:{vmid}:{found[1].lower()}" if found else f"proxmox:{vmid}"
 
 
-def _machine(config: VmConfig, slots: Mapping[str, str]) -> Machine:
+def machine_of(config: VmConfig, slots: Mapping[str, str]) -> Machine:
+    """The hardware as Windows will see it; `slots` is what `disks_of` gave, and not empty."""
     first = next((device for device in order_of(config.values) if device in slots), next(iter(slots)))
     return Machine(
         bus=bus_of(first, config.values) if is_slot(first) else Bus.UNKNOWN,

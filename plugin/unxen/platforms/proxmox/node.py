@@ -181,7 +181,7 @@ class LocalNode:
         except Refused as error:
             if error.first.kind is not ReasonKind.TOOL_FAILED:
                 raise
-            raise said_no(argv, error.first.detail("cause")) from error
+            raise said_no(" ".join(argv[:3]), error.first.detail("cause"), argv[2] if argv[0] == "qm" else "") from error
 
     def _no_such_vm(self, vmid: str) -> Refused:
         if not (self.places.etc / "qemu-server").is_dir():
@@ -193,12 +193,12 @@ class LocalNode:
         return refused(ReasonKind.PLATFORM_REFUSED, f"proxmox:{vmid}", problem="this node has no such virtual machine")
 
 
-def said_no(argv: Sequence[str], words: str) -> Refused:
+def said_no(about: str, words: str, vmid: str = "") -> Refused:
     """Proxmox' answer as a reason: a VM that it is busy with is another matter than one that it will not change."""
     last = " ".join(line.strip() for line in words.splitlines() if line.strip())
-    about = f"proxmox:{argv[2]}" if argv[0] == "qm" else argv[2]
+    guest = f"proxmox:{vmid}" if vmid else about
     if _CHANGED in words:
-        return refused(ReasonKind.GUEST_CHANGED, about, cause=last)
+        return refused(ReasonKind.GUEST_CHANGED, guest, cause=last)
     if found := _LOCKED.search(words):
-        return refused(ReasonKind.GUEST_LOCKED, about, lock=found[1], command=f"qm unlock {argv[2]}")
-    return refused(ReasonKind.PLATFORM_REFUSED, " ".join(argv[:3]), problem="Proxmox refused", cause=last)
+        return refused(ReasonKind.GUEST_LOCKED, guest, lock=found[1], command=f"qm unlock {vmid or 'VMID'}")
+    return refused(ReasonKind.PLATFORM_REFUSED, about, problem="Proxmox refused", cause=last)

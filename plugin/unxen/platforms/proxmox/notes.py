@@ -19,7 +19,7 @@ _MOST_LINES = 10
 
 def with_note(description: str, line: str) -> str | None:
     """The notes with one more line in unxen's section, the oldest lines giving way; None where there is no room at all."""
-    lines = [*_lines(description), f"- {_PLAIN.sub('?', line)}"][-_MOST_LINES:]
+    lines = [*lines_of(description), f"- {_PLAIN.sub('?', line)}"][-_MOST_LINES:]
     while lines:
         text = _with_section(description, lines)
         if len(text.encode()) <= LONGEST:
@@ -30,13 +30,22 @@ def with_note(description: str, line: str) -> str | None:
 
 def with_tag(tags: str) -> str | None:
     """The tags with unxen's; None when it is among them."""
-    names = [each for each in _TAGS.split(tags) if each]
-    return None if TAG in (each.lower() for each in names) else ";".join((*names, TAG))
+    return None if has_tag(tags) else ";".join((*_names(tags), TAG))
 
 
-def _lines(description: str) -> list[str]:
+def has_tag(tags: str) -> bool:
+    """Whether unxen's tag is among them."""
+    return TAG in (each.lower() for each in _names(tags))
+
+
+def lines_of(description: str) -> tuple[str, ...]:
+    """The lines of unxen's section, the oldest first."""
     found = _SECTION.search(description)
-    return [line for line in found[0].split("\n")[1:-1] if line.startswith("- ")] if found else []
+    return tuple(line for line in found[0].split("\n")[1:-1] if line.startswith("- ")) if found else ()
+
+
+def _names(tags: str) -> list[str]:
+    return [each for each in _TAGS.split(tags) if each]
 
 
 def _with_section(description: str, lines: list[str]) -> str:

@@ -1,174 +1,157 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Proxmox node seen from another host, over HTTPS with an API token: what needs no disk can be done from there.
+"""The VMs of a Proxmox cluster elsewhere as a platform whose guests have no disks: what needs none can be done from anywhere.
 
-Reads configurations and changes one by the same single request as on the node. A token cannot lock a VM, so a start in that very
-moment cannot be kept off: it is looked for before and after. The certificate is checked unless somebody asked not to. Missing
-privileges are named before anything is changed: Refused(POLICY_REFUSED). Everything else that Proxmox or the way there says
-is Refused(PLATFORM_REFUSED, GUEST_LOCKED, GUEST_CHANGED).
+Changes configurations by the same single request as on the node. A token cannot lock a VM, so a start in that very moment cannot be
+kept off: it is looked for before and after. Missing privileges are named before anything is changed: Refused(PRIVILEGE_MISSING).
+What else is refused is as on the node: IN_USE, GUEST_LOCKED, GUEST_CHANGED, SWITCH_FAILED, PLATFORM_REFUSED.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from unxen.errors import Refused, refused
-from unxen.model.definition import DefinitionChange
-from unxen.model.ids import Bus
-from unxen.model.reason import ReasonKind
+from unxen.model.definition import Switch, Wish
+from unxen.model.disk import Disk
+from unxen.model.guest import Guest, Machine
+from unxen.model.ids import Bus, DiskNumber, Firmware
+from unxen.model.reason import Reason, ReasonKind
+from unxen.platforms.base import Ability, GuestState, HookCall, StillStopped
+from unxen.platforms.proxmox.access import TASK_OF_KEY, Task
+from unxen.platforms.proxmox.api import STOPPED, RemoteCluster
 from unxen.platforms.proxmox.boot_order import order_of
-from unxen.platforms.proxmox.config import VmConfig
-from unxen.platforms.proxmox.guests import disks_of
-from unxen.platforms.proxmox.node import said_no
+from unxen.platforms.proxmox.compare import meaning, stamp
+from unxen.platforms.proxmox.config import VmConfig, parse, written
+from unxen.platforms.proxmox.guests import disks_of, identity, machine_of
+from unxen.platforms.proxmox.node import is_vmid
+from unxen.platforms.proxmox.notes import with_note, with_tag
 from unxen.platforms.proxmox.obstacles import own_obstacles
 from unxen.platforms.proxmox.switch import definition_changes, request, switched
 from unxen.platforms.proxmox.update import Update
 
-# A change waits 10 s for the VM's lock, on a busy node longer.
-SECONDS = 60
-_TOKEN = re.compile(r"([^\s!=]+@[^\s!=]+)!([^\s!=]+)=(\S+)")
-_READING, _MOVING = "VM.Audit", "VM.Config.Disk"
-# Keys that ask for more than the right to change disks: qemu-server 9.2.6 API2/Qemu.pm `check_vm_modify_config_perm`.
-_MORE = {"scsihw": "VM.Config.HWType"}
+LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Access:
-    """How to get there. `verify`: a file with the certificate authority, True for the system's, False for no check."""
+class RemotePlatform:
+    """The VMs of the cluster behind one host."""
 
-    host: str
-    user: str
-    token_name: str
-    secret: str
-    verify: str | bool = True
+    abilities: frozenset[Ability] = frozenset({Ability.LIST, Ability.SWITCH, Ability.NOTE})
 
+    def __init__(self, cluster: RemoteCluster) -> None:
+        self._cluster = cluster
 
-def parse_token(text: str) -> tuple[str, str, str]:
-    """User, name and secret of `USER@REALM!NAME=SECRET`, as Proxmox shows it once; Refused(USAGE) for anything else."""
-    found = _TOKEN.fullmatch(text.strip())
-    if found is None:
-        raise refused(ReasonKind.USAGE, verb="switch", problem="the token file does not hold USER@REALM!NAME=SECRET")
-    return found[1], found[2], found[3]
+    def describe(self, targets: Sequence[str], _formats: Sequence[str], /) -> Guest:
+        """One VM by its configuration; its disks are out of reach."""
+        (target,) = targets
+        vmid = target.partition(":")[2]
+        if not is_vmid(vmid):
+            raise refused(ReasonKind.USAGE, target, problem="the number of a virtual machine is expected, such as proxmox:100")
+        self._cluster.need((Task.LOOK,), vmid)
+        config = self._cluster.config(vmid)
+        slots = disks_of(config)
+        return Guest((target,), (), machine_of(config, slots) if slots else Machine(), identity(vmid, config))
 
+    def obstacles(self, guest: Guest, /) -> tuple[Reason, ...]:
+        """What in its own configuration forbids a change; whether another VM has the same disk is seen on a node only."""
+        vmid = _vmid(guest)
+        return own_obstacles(guest.target[0], vmid, self._cluster.config(vmid), locked_by_us=False)
 
-class RemoteNode:
-    """The cluster behind one host."""
+    def neighbours(self, _guest: Guest, /) -> tuple[Disk, ...]:
+        """Nobody's disks are within reach."""
+        return ()
 
-    def __init__(self, access: Access) -> None:
-        self._host = access.host
-        self._api = _connected(access)
-
-    def move(self, vmid: str, bus: Bus, *, dry_run: bool) -> tuple[DefinitionChange, ...]:
-        """The VM's boot disk to another bus; gives what changed, or would."""
-        self._need(vmid, [_READING, _MOVING])
-        vm = self._vm(vmid)
-        config = self._config(vm)
-        if found := own_obstacles(f"proxmox:{vmid}", vmid, config, locked_by_us=False):
+    @contextmanager
+    def locked(self, guest: Guest, /) -> Iterator[StillStopped]:
+        """Looked at, not locked: a token cannot."""
+        if found := self.obstacles(guest):
             raise Refused(*found)
-        self._refuse_running(vm, vmid)
-        values = switched(config, [_boot_volume(vmid, config)], bus, frozenset(Bus))
-        update = request(config, values, config.digest)
-        if update is None:
-            return ()
-        self._need(vmid, [privilege for key, privilege in _MORE.items() if key in update.keys])
-        if not dry_run:
-            self._refuse_running(vm, vmid)
-            self._update(vm, update)
-            self._refuse_running(vm, vmid)
-        return definition_changes(config.values, values)
+        self._refuse_running(guest)
+        yield lambda: self._refuse_running(guest)
 
-    def _need(self, vmid: str, privileges: list[str]) -> None:
-        path = f"/vms/{vmid}"
-        with _told(self._host):
-            granted: Mapping[str, Mapping[str, int]] = self._api.access.permissions.get(path=path) or {}
-        held = {name for place in ("/", "/vms", path) for name, value in (granted.get(place) or {}).items() if value is not None}
-        if missing := [each for each in privileges if each not in held]:
-            raise refused(ReasonKind.POLICY_REFUSED, f"proxmox:{vmid}", problem=f"the token lacks {', '.join(missing)} on {path}")
+    def plan_switch(self, guest: Guest, wish: Wish, /) -> Switch:
+        """The configuration with the disk that boots on the wished bus, for nobody knows from here which one Windows is on."""
+        config = self._cluster.config(_vmid(guest))
+        values = switched(config, [_boot_volume(guest, config)], wish.bus, wish.drivers)
+        changes = definition_changes(config.values, values)
+        return Switch(_text(config), _text(config, values), changes) if changes else Switch(_text(config), _text(config))
 
-    def _vm(self, vmid: str) -> Any:
-        with _told(self._host):
-            rows = self._api.cluster.resources.get(type="vm")
-        node = next((row.get("node") for row in rows if str(row.get("vmid")) == vmid and row.get("type") == "qemu"), None)
-        if node is None:
-            raise refused(ReasonKind.PLATFORM_REFUSED, f"proxmox:{vmid}", problem=f"{self._host} has no such virtual machine")
-        return self._api.nodes(node).qemu(vmid)
+    def check(self, guest: Guest, switch: Switch) -> None:
+        """Refused, with the names, where the token may not make this switch."""
+        update = _update(switch, "")
+        keys = update.keys if update else ()
+        self._cluster.need((Task.LOOK, Task.MOVE, *(TASK_OF_KEY[key] for key in keys if key in TASK_OF_KEY)), _vmid(guest))
 
-    def _config(self, vm: Any) -> VmConfig:
-        with _told(self._host):
-            values = {str(key): str(value) for key, value in vm.config.get(current=1).items()}
-            rows = vm.pending.get()
-        pending = {str(row["key"]): str(row["pending"]) for row in rows if "pending" in row}
-        deletes = tuple(str(row["key"]) for row in rows if row.get("delete"))
-        digest, notes = values.pop("digest", ""), values.pop("description", "")
-        return VmConfig(digest, values, notes, pending, deletes, {})
+    def switch(self, guest: Guest, switch: Switch, /) -> str:
+        """One request; what it left half done is taken back."""
+        self.check(guest, switch)
+        vmid = _vmid(guest)
+        now = self._cluster.config(vmid)
+        if meaning(now) != meaning(_parsed(switch.before)):
+            raise refused(ReasonKind.SWITCH_FAILED, guest.target[0], cause="somebody changed its configuration meanwhile")
+        if update := _update(switch, now.digest):
+            self._refuse_running(guest)
+            self._cluster.put(vmid, update.parameters(), update.keys)
+        return _text(self._cluster.config(vmid))
 
-    def _refuse_running(self, vm: Any, vmid: str) -> None:
-        with _told(self._host):
-            status = vm.status.current.get().get("status")
-        if status != "stopped":
-            raise refused(ReasonKind.IN_USE, f"proxmox:{vmid}")
+    def stands(self, guest: Guest, definition: str, /) -> bool:
+        """Whether the VM is configured as in this text; sizes, notes and locks do not count."""
+        return meaning(self._cluster.config(_vmid(guest))) == meaning(_parsed(definition))
 
-    def _update(self, vm: Any, update: Update) -> None:
-        try:
-            with _told(self._host):
-                vm.config.put(**dict(update.parameters()))
-        except Refused:
-            # What is ours of it and waits for the next start is taken back; the first cause is the one to tell.
-            with suppress(Refused), _told(self._host):
-                left = {str(row["key"]) for row in vm.pending.get() if "pending" in row or row.get("delete")}
-                if ours := [key for key in update.keys if key in left]:
-                    vm.config.put(revert=",".join(ours))
-            raise
+    def note(self, guest: Guest, text: str, /) -> None:
+        """A line in our section of the notes, and our tag; each by itself, since a cluster may forbid new tags."""
+        vmid = _vmid(guest)
+        self._cluster.need((Task.NOTE,), vmid)
+        config = self._cluster.config(vmid)
+        line = f"{time.strftime('%Y-%m-%d %H:%M')} {text.removeprefix(f'{guest.target[0]}: ')}"
+        if (notes := with_note(config.description, line)) is not None:
+            self._cluster.put(vmid, [("description", notes), ("digest", config.digest)], ["description"])
+        config = self._cluster.config(vmid)
+        if (tags := with_tag(config.values.get("tags", ""))) is not None:
+            self._cluster.put(vmid, [("tags", tags), ("digest", config.digest)], ["tags"])
+
+    def states(self) -> Mapping[str, GuestState]:
+        """Every VM that the token may see; asks for each configuration, so this is for a call, not for a watcher."""
+        rows = self._cluster.guests()
+        return {row.vmid: GuestState(stamp(self._cluster.config(row.vmid)), row.status == STOPPED) for row in rows}
+
+    def wait(self, _seconds: float, /) -> frozenset[str]:
+        """Nothing is told from there."""
+        raise refused(ReasonKind.PLATFORM_REFUSED, self._cluster.host, problem="a watcher runs on the node")
+
+    def hook_call(self, _arguments: Sequence[str], _stdin: bytes, /) -> HookCall:
+        """Nobody calls from there."""
+        raise refused(ReasonKind.PLATFORM_REFUSED, self._cluster.host, problem="a guard runs on the node")
+
+    def _refuse_running(self, guest: Guest) -> None:
+        if not self._cluster.is_stopped(_vmid(guest)):
+            raise refused(ReasonKind.IN_USE, guest.target[0])
 
 
-def _boot_volume(vmid: str, config: VmConfig) -> str:
+def boot_disk_to(bus: Bus) -> Wish:
+    """The wish of somebody who knows what is on the disk: the disk that boots on this bus, all others where they are."""
+    return Wish(bus, (DiskNumber(1),), frozenset(Bus), (0, 0, 0), netkvm=False, firmware=Firmware.UNKNOWN)
+
+
+def _boot_volume(guest: Guest, config: VmConfig) -> str:
     disks = disks_of(config)
     if not disks:
-        raise refused(ReasonKind.PLATFORM_REFUSED, f"proxmox:{vmid}", problem="this virtual machine has no disk")
+        raise refused(ReasonKind.PLATFORM_REFUSED, guest.target[0], problem="this virtual machine has no disk")
     first = next((device for device in order_of(config.values) if device in disks), next(iter(disks)))
     return disks[first]
 
 
-def _connected(access: Access) -> Any:
-    try:
-        from proxmoxer import ProxmoxAPI
-    except ImportError as error:
-        raise refused(ReasonKind.TOOL_MISSING, "proxmoxer", tool="proxmoxer", package="python3-proxmoxer") from error
-    try:
-        with _told(access.host):
-            return ProxmoxAPI(
-                access.host,
-                user=access.user,
-                token_name=access.token_name,
-                token_value=access.secret,
-                verify_ssl=access.verify,
-                timeout=SECONDS,
-            )
-    except SystemExit as error:
-        # proxmoxer 1.2 ends the program where python3-requests is missing.
-        raise refused(ReasonKind.TOOL_MISSING, "requests", tool="requests", package="python3-requests") from error
+def _update(switch: Switch, digest: str) -> Update | None:
+    return request(_parsed(switch.before), _parsed(switch.after).values, digest)
 
 
-@contextmanager
-def _told(host: str) -> Iterator[None]:
-    """Answers and failures of the way there as reasons; a secret stands in none of them."""
-    from proxmoxer.core import ResourceException
-    from requests.exceptions import RequestException, SSLError
-
-    try:
-        yield
-    except ResourceException as error:
-        raise _answer(host, error) from error
-    except SSLError as error:
-        problem = "its certificate is not trusted (--ca FILE names its authority; on a node /etc/pve/pve-root-ca.pem)"
-        raise refused(ReasonKind.PLATFORM_REFUSED, host, problem=problem) from error
-    except RequestException as error:
-        raise refused(ReasonKind.PLATFORM_REFUSED, host, problem="it does not answer", cause=type(error).__name__) from error
+def _vmid(guest: Guest) -> str:
+    return guest.id.split(":")[1]
 
 
-def _answer(host: str, error: Any) -> Refused:
-    words = " ".join(f"{error.status_message} {error.content} {error.errors or ''}".split())
-    if error.status_code in (401, 403):
-        return refused(ReasonKind.POLICY_REFUSED, host, problem="Proxmox does not allow it", cause=words)
-    return said_no(("api", host, host), words)
+def _parsed(text: str) -> VmConfig:
+    return parse(text.encode("utf-8", "surrogateescape"))
+
+
+def _text(config: VmConfig, values: Mapping[str, str] | None = None) -> str:
+    return written(config, config.values if values is None else values).decode("utf-8", "surrogateescape")
