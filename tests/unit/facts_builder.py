@@ -108,7 +108,7 @@ def _controller(
 
 def _xen(name: str, role: XenRole, start: int | None, *families: str, proof: tuple[str, ...] = ()) -> XenService:
     return XenService(
-        name, families or ("winpv",), role, (f"{name}.sys",), start, proof, Confidence.CODE, f"{name} is Xen's", "test"
+        name, families or ("winpv",), role, (f"{name}.sys",), start, proof, (), None, Confidence.CODE, f"{name} is Xen's", "test"
     )
 
 

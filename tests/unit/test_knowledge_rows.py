@@ -71,7 +71,8 @@ def xen_setting(row: Any) -> Case:
     if row.action is SettingAction.KEEP:
         named: Look = lambda judged: any(each.subject == row.key for each in only(judged).xen)  # noqa: E731
         return Case(windows, lambda judged: named(judged) and not edits(judged, row.key))
-    return Case(windows, lambda judged: [each.action for each in edits(judged, row.key)] == [Action.DELETE_KEY])
+    gone = Action.DELETE_VALUE if row.value else Action.DELETE_KEY
+    return Case(windows, lambda judged: [each.action for each in edits(judged, row.key)] == [gone])
 
 
 def controller(row: Any) -> Case:

@@ -29,9 +29,8 @@ FAMILIES = {
     },
     "xenserver_6_1_to_6_6": {**WINPV, **dict.fromkeys(("xenlite", "xensvc", "xeninstall", "xenpvinstall"), 4)},
     "citrix_legacy": {
-        **dict.fromkeys(("xenevtchn", "xevtchn", "scsifilt", "xensvc"), 4),
-        **dict.fromkeys(("xenvbd", "xennet", "xennet6", "xenwnet", "xenwnet6", "xeninp", "xenvusb", "xenv4v", "xenaud"), 3),
-        "xenvesa-miniport": 3,
+        **dict.fromkeys(("xenevtchn", "xevtchn", "scsifilt", "xensvc", "xeninp", "xenaud", "xenvesa-miniport"), 4),
+        **dict.fromkeys(("xenvbd", "xennet", "xennet6", "xenwnet", "xenwnet6", "xenvusb", "xenv4v"), 3),
         "xenutil": None,
     },
     "aws_pv": {**WINPV, **TOOLS, "awsliteagent": 4},

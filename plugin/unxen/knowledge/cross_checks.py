@@ -46,6 +46,15 @@ def _classes_are_known(entries: Sequence[Entry]) -> Iterator[Problem]:
             yield from _unknown(entry, "class_guid", known, "is not a class of the table class")
 
 
+def _neighbours_are_services(entries: Sequence[Entry]) -> Iterator[Problem]:
+    """What a service is switched off beside is another service of Xen's, and the row says why."""
+    known = _names(entries, "xen_service", "name")
+    for entry in _of(entries, "xen_service"):
+        yield from _unknown(entry, "off_beside", known, "is not a service of the table xen_service")
+        if bool(_get(entry, "off_beside")) is not bool(_get(entry, "off_why")):
+            yield entry, "off_why", "goes with off_beside"
+
+
 def _windows_stays_on(entries: Sequence[Entry]) -> Iterator[Problem]:
     """No row may call a driver Xen's that Windows, or its disk on KVM, needs."""
     needed = _windows(entries)
@@ -72,6 +81,7 @@ def _only_xen_is_cleared(entries: Sequence[Entry]) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Sequence[Entry]], Iterator[Problem]], ...] = (
     _families_exist,
     _filters_are_services,
+    _neighbours_are_services,
     _requirements_are_known,
     _classes_are_known,
     _windows_stays_on,

@@ -44,6 +44,8 @@ DEFAULTS: dict[str, object] = {
     "images": (),
     "start_after": None,
     "proof": (),
+    "off_beside": (),
+    "off_why": None,
     "value": None,
     "requires": (),
     "files": (),

@@ -83,7 +83,12 @@ CLASS = _matches(GUID, "must be a class GUID such as {4d36e96a-e325-11ce-bfc1-08
 DEVICE = _matches(DEVICE_ID, r"must be a device id such as PCI\VEN_8086&DEV_7010")
 CHECKS: Mapping[str, Mapping[str, Check]] = {
     "family": {"id": _matches(FAMILY, "must be small letters, digits and underscores")},
-    "xen_service": {"name": NAMED, "images": _all(NAMED), "start_after": _one_of(None, 3, 4)},
+    "xen_service": {
+        "name": NAMED,
+        "images": _all(NAMED),
+        "start_after": _one_of(None, 3, 4),
+        "off_beside": _all(NAMED),
+    },
     "xen_filter": {"name": NAMED},
     "xen_device": {"prefix": _prefix},
     "xen_setting": {"key": _setting},

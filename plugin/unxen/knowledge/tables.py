@@ -56,6 +56,7 @@ class XenService:
 
     `start_after`: 4, 3, or None for keys that hold settings only or dual-use drivers. `images` are file names it is known by.
     `proof` non-empty: the name is generic, and only an ImagePath that contains one of these (without case) proves it.
+    `off_beside`: where one of these services is there too, 4 takes the place of `start_after`, because of `off_why`.
     """
 
     name: str
@@ -64,6 +65,8 @@ class XenService:
     images: tuple[str, ...]
     start_after: int | None
     proof: tuple[str, ...]
+    off_beside: tuple[str, ...]
+    off_why: str | None
     confidence: Confidence
     why: str
     source: str
