@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from unxen.errors import Refused
+from unxen.knowledge.loader import load_knowledge
 from unxen.model.conversion import Conversion
 from unxen.model.ids import Bus
 from unxen.model.reason import ReasonKind, reason
@@ -22,7 +23,7 @@ from unxen.platforms.xen.definition import read_definition
 from unxen.report.conversion import render_conversion
 from unxen.report.layout import Context, Style
 from unxen.workflow import convert as recipe
-from unxen.workflow.convert import LIBVIRT, PROXMOX, Asked, made_for
+from unxen.workflow.convert import LIBVIRT, PROXMOX, Asked, made_for, usual_card
 from unxen.workflow.fitting import Limits, usual_bus
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "convert"
@@ -46,7 +47,8 @@ def no_networks(tmp_path, monkeypatch):
 def conversion(path: Path, limits: Limits) -> Conversion:
     words = directive(path, "WINDOWS").split()
     version = tuple(int(each) for each in words[0].split(".")) if words else None
-    made = made_for(path.name, read_definition(str(path)), Asked(limits), usual_bus(version), version)
+    card = usual_card(version, load_knowledge())
+    made = made_for(path.name, read_definition(str(path)), Asked(limits), usual_bus(version), version, card)
     return replace(made, server="server" in words, unlooked=reason(ReasonKind.DISK_MISSING, "/dev/vg/disk"))
 
 
@@ -80,7 +82,7 @@ def test_what_is_lost_is_told(path, golden):
 def test_domains_fit_the_schema_of_libvirt(bus, tmp_path):
     """One run of the validator per bus: it takes one file at a time, and starts slowly."""
     for path in CONVERTED:
-        made = made_for(path.name, read_definition(str(path)), Asked(LIBVIRT), bus, (10, 0, 17763))
+        made = made_for(path.name, read_definition(str(path)), Asked(LIBVIRT), bus, (10, 0, 17763), "e1000e")
         file = tmp_path / f"{path.name}.xml"
         file.write_text(domain_xml(made))
         done = subprocess.run([VALIDATE, str(file), "domain"], capture_output=True, text=True)

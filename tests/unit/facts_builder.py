@@ -19,8 +19,10 @@ from unxen.knowledge.tables import (
     DeviceClass,
     EmulatedController,
     Family,
+    Guard,
     Knowledge,
     KvmTrace,
+    NetworkCard,
     NtVersion,
     ProcessorService,
     SettingAction,
@@ -192,6 +194,12 @@ SMALL_KNOWLEDGE = Knowledge(
     ),
     kvm_traces=(KvmTrace("device", r"PCI\VEN_1AF4", "virtio", "test"), KvmTrace("hardware", "QEMU", "SMBIOS", "test")),
     processors=(ProcessorService("intelppm", FIRST, NT5, 4, "crashes on other processors", "test"),),
+    network_cards=(
+        NetworkCard("virtio", FIRST, NEWEST, "netkvm", "fast", "test"),
+        NetworkCard("e1000e", (6, 1, 0), NEWEST, "", "82574L", "test"),
+        NetworkCard("e1000", FIRST, NEWEST, "", "82540EM", "test"),
+    ),
+    guards=(Guard("Watchful", ("watch.sys",), "watches drivers", "test"),),
 )
 
 

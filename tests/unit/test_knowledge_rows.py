@@ -157,6 +157,16 @@ def family(row: Any) -> Case:
     return Case(whole("10").service(service.name, 0), lambda judged: note_subjects(judged, NoteKind.DUAL_USE_DRIVER))
 
 
+def network_card(row: Any) -> Case:
+    windows = windows_in(row).service(row.installed or "somebody", 3, file_seen=True)
+    return Case(windows, lambda judged: row.model in only(judged).cards)
+
+
+def guard(row: Any) -> Case:
+    windows = whole("10").xen().service("watcher", 1, image_path=rf"\SystemRoot\System32\drivers\{row.files[-1].upper()}")
+    return Case(windows, lambda judged: row.product in note_subjects(judged, NoteKind.GUARD_AT_START))
+
+
 CASES: dict[str, Callable[[Any], Case]] = {
     "families": family,
     "xen_services": xen_service,
@@ -171,6 +181,8 @@ CASES: dict[str, Callable[[Any], Case]] = {
     "article": article_step,
     "kvm_traces": kvm_trace,
     "processors": processor,
+    "network_cards": network_card,
+    "guards": guard,
 }
 ROWS = [
     pytest.param(table.field, row, id=label(table, number, getattr(row, table.key[0])))

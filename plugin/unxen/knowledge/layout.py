@@ -35,6 +35,8 @@ TABLES = (
     Table("article_step", "article", tables.ArticleStep, ("service",)),
     Table("kvm_trace", "kvm_traces", tables.KvmTrace, ("kind", "text")),
     Table("processor", "processors", tables.ProcessorService, ("service",)),
+    Table("network_card", "network_cards", tables.NetworkCard, ("model", "nt_from")),
+    Table("guard", "guards", tables.Guard, ("product",)),
 )
 BY_HEADING = {table.heading: table for table in TABLES}
 
@@ -54,6 +56,7 @@ DEFAULTS: dict[str, object] = {
     "links": (),
     "stock_upper": (),
     "nt_to": tables.NEWEST,
+    "installed": "",
 }
 
 

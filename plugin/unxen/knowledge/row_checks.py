@@ -23,6 +23,8 @@ CRITICAL_ID = re.compile(r"[^\\\s]+")
 # Prefixes that would call every device of an inbox bus Xen's.
 INBOX_BUSES = ("acpi", "display", "hid", "hdaudio", "ide", "isapnp", "pci", "pciide", "root", "scsi", "storage", "sw", "swd", "usb")
 LINKS = ("buses", "controller-filters", "disk")
+# What libvirt and Proxmox both call a network card of QEMU.
+CARDS = ("virtio", "e1000e", "e1000", "rtl8139", "pcnet", "ne2k_pci")
 TRACES = ("enum", "hardware-config")
 BOARDS = tuple(each.value for each in MachineType if each is not MachineType.UNKNOWN)
 
@@ -52,6 +54,10 @@ def _one_of(*allowed: object) -> Check:
 
 def _some(check: Check) -> Check:
     return lambda values: check(values) if values else "must not be empty"
+
+
+def _if_any(check: Check) -> Check:
+    return lambda value: check(value) if value else None
 
 
 def _prefix(value: str) -> str | None:
@@ -106,4 +112,6 @@ CHECKS: Mapping[str, Mapping[str, Check]] = {
     "article_step": {"service": NAMED, "start": _one_of(0, 3), "number": _one_of(*range(1, 13))},
     "kvm_trace": {"kind": _one_of(*TRACES)},
     "processor": {"service": NAMED, "start": _one_of(3, 4)},
+    "network_card": {"model": _one_of(*CARDS), "installed": _if_any(NAMED)},
+    "guard": {"product": NAMED, "files": _some(_all(NAMED))},
 }

@@ -231,6 +231,28 @@ class ProcessorService:
 
 
 @dataclass(frozen=True)
+class NetworkCard:
+    """A network card of QEMU in a range of Windows versions; `installed` is the service of a driver that Windows does not bring."""
+
+    model: str
+    nt_from: NtVersion
+    nt_to: NtVersion
+    installed: str
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A program that watches what starts, known by the files of its drivers."""
+
+    product: str
+    files: tuple[str, ...]
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Knowledge:
     """All tables together, checked against each other."""
 
@@ -247,3 +269,5 @@ class Knowledge:
     article: tuple[ArticleStep, ...]
     kvm_traces: tuple[KvmTrace, ...]
     processors: tuple[ProcessorService, ...]
+    network_cards: tuple[NetworkCard, ...]
+    guards: tuple[Guard, ...]

@@ -38,15 +38,14 @@ class Wish:
     """What Windows needs of its machine.
 
     `bus` is for the disks named by `disks` (the ones that Windows starts from); `drivers` are the buses that its other disks may
-    stay on. `windows` is the oldest version among the installations, (0, 0, 0) when unknown. `netkvm`: virtio's network driver
-    is installed. `firmware` is what the boot files are for, UNKNOWN when that is not certain.
+    stay on. `card` is the model of a network card that all of them have a driver for, empty when it is
+    not known. `firmware` is what the boot files are for, UNKNOWN when that is not certain.
     """
 
     bus: Bus
     disks: tuple[DiskNumber, ...]
     drivers: frozenset[Bus]
-    windows: tuple[int, int, int]
-    netkvm: bool
+    card: str
     firmware: Firmware
 
 

@@ -162,6 +162,12 @@ class NoteKind(Enum):
     NOTHING_INTERRUPTED = "nothing-interrupted"
     APPLIANCE_NEEDED = "appliance-needed"
     ACTIVATION = "activation"
+    FIXED_ADDRESS = "fixed-address"
+    KEPT_ADDRESS = "kept-address"
+    LETTER_BY_DEVICE = "letter-by-device"
+    PAGE_FILE_ELSEWHERE = "page-file-elsewhere"
+    GUARD_AT_START = "guard-at-start"
+    TPM = "tpm"
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class InstallationJudgement:
-    """One Windows judged: chains of every bus (of the control set that boots), the ones that were decisive, and why."""
+    """One Windows judged: chains of every bus (of the control set that boots), the ones that were decisive, and why.
+
+    `cards` are the models of network cards that it has a driver for, the best first.
+    """
 
     installation: InstallationId
     verdict: Verdict
@@ -200,6 +209,7 @@ class InstallationJudgement:
     reasons: tuple[Reason, ...]
     notes: tuple[Note, ...]
     ran_on_kvm: bool
+    cards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

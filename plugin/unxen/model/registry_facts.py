@@ -187,7 +187,10 @@ class WindowsFacts:
 
 @dataclass(frozen=True)
 class SystemFacts:
-    """Everything read from one SYSTEM hive; `network` and `page_files` are of the control set that the next start takes."""
+    """Everything read from one SYSTEM hive; `network` and `page_files` are of the control set that the next start takes.
+
+    `letter` is the one of Windows' own volume, C where nothing says otherwise.
+    """
 
     select: SelectFacts
     control_sets: tuple[ControlSetFacts, ...]
@@ -200,3 +203,4 @@ class SystemFacts:
     network: NetworkFacts | None = None
     letters: tuple[LetterFacts, ...] = ()
     page_files: tuple[str, ...] = ()
+    letter: str = "C"

@@ -21,6 +21,7 @@ from unxen.model.settings import DEFAULT_PREFERENCE
 from unxen.plan import notes
 from unxen.plan.article_notes import article_notes
 from unxen.plan.bus_choice import choose_bus, natural_bus, nearest_bus, offered
+from unxen.plan.cards import cards_of
 from unxen.plan.examined import Examined, examine
 from unxen.plan.first_start import first_start
 from unxen.plan.old_disks import old_disk_notes
@@ -180,6 +181,7 @@ def _made(
         reasons=reasons,
         notes=told,
         ran_on_kvm=bool(examined and examined.kvm_trace),
+        cards=cards_of(examined.views) if examined else (),
     )
     return _Answer(judgement, InstallationPlan(installation.id, ()))
 

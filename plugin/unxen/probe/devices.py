@@ -12,8 +12,9 @@ from unxen.probe.filters import SIDES, filter_lists
 from unxen.probe.reading import Reading, Values
 from unxen.registry.hive import Key
 
+TPM = ("acpi\\msft0101", "acpi\\pnp0c31")
 # Beginnings of ids, lower-cased, whose instances are always read.
-ALWAYS = ("pci\\", "pciide\\", "ide\\", "scsi\\", "xen\\", "xenbus\\", "acpi\\pnp0a0")
+ALWAYS = ("pci\\", "pciide\\", "ide\\", "scsi\\", "xen\\", "xenbus\\", "acpi\\pnp0a0", *TPM)
 ROOT, XEN = "root\\", "xen"
 NET = "{4d36e972-e325-11ce-bfc1-08002be10318}"
 """Class of network adapters, which leads to no disk but to what people miss after the first start."""

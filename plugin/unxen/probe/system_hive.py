@@ -47,6 +47,7 @@ def read_system(data: bytes, wanted: Wanted, file_seen: FileSeen, root: GuestPat
         network=read_network(reading, next_set[1], next_set[0].number, next_set[0].devices) if next_set else None,
         letters=read_letters(reading),
         page_files=read_page_files(reading, next_set[1]) if next_set else (),
+        letter=_letter(reading, root),
         unread=tuple(reading.unread),
     )
 

@@ -44,6 +44,7 @@ def _service_names(knowledge: Knowledge) -> list[str]:
     names += [row.service for row in knowledge.processors]
     names += [row.name for row in knowledge.xen_services]
     names += [row.name for row in knowledge.xen_filters]
+    names += [row.installed for row in knowledge.network_cards]
     return names + [name for row in knowledge.classes for name in row.stock_upper]
 
 

@@ -8,6 +8,17 @@ own heading.
 from unxen.model.judgement import NoteKind
 
 FIRST_START_TEXTS: dict[NoteKind, str] = {
+    NoteKind.FIXED_ADDRESS: "the network card {subject} was set by hand ({addresses}[; DNS {dns}]), and the new card will ask DHCP:"
+    " unxen network prints all of it, and a script that sets it again",
+    NoteKind.KEPT_ADDRESS: "several old adapters ({adapters}) lay claim to the address {subject}, and Windows warns when another"
+    " card gets it: the scripts of unxen network take it from them",
+    NoteKind.LETTER_BY_DEVICE: "the drive letter {subject} belongs to the path of a device, which changes with its bus: set it"
+    " again in Disk Management if Windows gives the device another one",
+    NoteKind.PAGE_FILE_ELSEWHERE: "a page file lies on {subject}, not beside Windows: if that disk comes up offline there is less"
+    " memory and no crash dump; bring the disk online",
+    NoteKind.GUARD_AT_START: "{subject} starts with Windows[ ({services})] and may keep drivers of the new hardware out: update it"
+    " before the move, and know how to switch it off",
+    NoteKind.TPM: "Windows uses a TPM, and what it keeps there does not move: have recovery keys and passwords at hand",
     NoteKind.ACTIVATION: "Windows may want to be activated again, because controller and network card change: give the new machine"
     " the same UUID and MAC addresses (unxen keeps those of a definition)",
 }

@@ -154,6 +154,7 @@ def _installation(seen: Installation, judged: InstallationJudgement | None) -> D
         "verdict": judged.verdict.value if judged else None,
         "bus": judged.bus.value if judged and judged.bus is not Bus.UNKNOWN else None,
         "ran_on_kvm": judged.ran_on_kvm if judged else None,
+        "cards": list(judged.cards) if judged else [],
         "reasons": [_reason(each) for each in (judged.reasons if judged else seen.troubles)],
         "notes": [_note(each) for each in judged.notes] if judged else [],
     }

@@ -34,7 +34,8 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     " it was not looked at: let the upgrade finish, then run unxen inspect again",
     NoteKind.SECOND_HIVE: "a second copy of the hive lies beside it (SYSTEM.ALT), which only Windows 2000 and older read;"
     " it is left as it is",
-    NoteKind.OPENED_WITH_KEY: "the key opened the encrypted volume {subject}; it stays encrypted",
+    NoteKind.OPENED_WITH_KEY: "the key opened the encrypted volume {subject}; it stays encrypted. Windows asks for the"
+    " recovery key at its first start, because its TPM is another one: have it at hand",
     NoteKind.LARGE_SECTORS: "its disk had sectors of {subject} bytes and is read only with such: give the virtual disk"
     " logical_block_size={subject}",
     NoteKind.UNCLEAN_VOLUME: "its volume was not left clean[; {pending}]",

@@ -21,6 +21,7 @@ from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener
 from unxen.model.reason import Reason
 from unxen.model.settings import Settings
+from unxen.plan.cards import card_models, shared_card
 from unxen.platforms.files import FilesPlatform, mistaken_format
 from unxen.workflow.fitting import Limits, board_for, fitted, place, usual_bus
 
@@ -46,13 +47,14 @@ def convert(
     """The machine for KVM."""
     look, unlooked = _look(source, machine, asked, settings, knowledge, listener)
     windows, server = _windows(look)
-    made = made_for(source, machine, asked, asked.bus or _chosen(look) or usual_bus(windows), windows)
+    bus = asked.bus or _chosen(look) or usual_bus(windows)
+    made = made_for(source, machine, asked, bus, windows, _card(look, windows, knowledge))
     return replace(made, server=server, look=look, unlooked=unlooked)
 
 
-def made_for(source: str, machine: MachineDefinition, asked: Asked, bus: Bus, windows: Version | None) -> Conversion:
-    """The machine as this Windows needs it, on this bus, whatever told them."""
-    new = fitted(machine, windows, asked.bridges or {})
+def made_for(source: str, machine: MachineDefinition, asked: Asked, bus: Bus, windows: Version | None, card: str) -> Conversion:
+    """The machine as this Windows needs it, on this bus and with this model of network card, whatever told them."""
+    new = fitted(machine, windows, card, asked.bridges or {})
     placed, no_place = place(new.drives, bus, asked.limits)
     losses = (*machine.losses, *no_place, *_vlans(new, asked.limits), *_vhds(new, asked.limits), *_bridges(new), *_memory(machine))
     return Conversion(source, new, bus, board_for(new, bus), placed, windows, losses=losses)
@@ -108,6 +110,18 @@ def _windows(look: Outcome | None) -> tuple[Version | None, bool]:
         return None, False
     newest = max(found, key=lambda each: each.version)
     return newest.version, newest.server is True
+
+
+def _card(look: Outcome | None, windows: Version | None, knowledge: Knowledge) -> str:
+    """The best card that every Windows on the disks has a driver for; where none could be judged, what its version brings."""
+    judged = look.judgement.installations if look and look.judgement else ()
+    seen = shared_card([each.cards for each in judged])
+    return seen or usual_card(windows, knowledge)
+
+
+def usual_card(windows: Version | None, knowledge: Knowledge) -> str:
+    """The best card that a Windows of this version brings a driver for; the one that all have where it is not known."""
+    return card_models(knowledge.network_cards, windows or (0, 0, 0), lambda _: False)[0]
 
 
 def _chosen(look: Outcome | None) -> Bus | None:

@@ -12,8 +12,6 @@ from unxen.model.ids import Bus, MachineType
 from unxen.model.machine import Drive, Loss, MachineDefinition, Media
 
 VISTA = (6, 0, 0)
-SEVEN = (6, 1, 0)
-NEWEST_CARD, OLDER_CARD = "e1000e", "e1000"
 WITH_CD = (Bus.IDE, Bus.SATA)
 """Buses on which every Windows that starts from them reads CDs, too."""
 
@@ -44,10 +42,9 @@ def usual_bus(windows: Version | None) -> Bus:
     return Bus.IDE if windows and windows < VISTA else Bus.SATA
 
 
-def fitted(machine: MachineDefinition, windows: Version | None, bridges: Mapping[str, str]) -> MachineDefinition:
-    """The machine with its cards and its screen as this Windows needs them; e1000 has a driver in every one since XP."""
-    model = NEWEST_CARD if windows and windows >= SEVEN else OLDER_CARD
-    cards = tuple(replace(each, model=each.model or model, bridge=bridges.get(each.bridge, each.bridge)) for each in machine.cards)
+def fitted(machine: MachineDefinition, windows: Version | None, card: str, bridges: Mapping[str, str]) -> MachineDefinition:
+    """The machine with its cards and its screen as this Windows needs them; `card` is the model for cards without one."""
+    cards = tuple(replace(each, model=each.model or card, bridge=bridges.get(each.bridge, each.bridge)) for each in machine.cards)
     video = machine.video or ("cirrus" if windows and windows < VISTA else "vga")
     return replace(machine, cards=cards, video=video)
 

@@ -14,11 +14,11 @@ from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
 from unxen.model.judgement import Judgement, Verdict
 from unxen.model.record import dataclass
+from unxen.plan.cards import shared_card
 from unxen.plan.links.firmware import fitting_firmware
 from unxen.platforms.base import Ability, Platform
 
 NOTHING = Switch("", "")
-NETKVM = "netkvm"
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,9 @@ def wish_of(judgement: Judgement, facts: GuestFacts) -> Wish:
         bus=judgement.bus,
         disks=tuple(dict.fromkeys(each.disk for each in seen)),
         drivers=frozenset.intersection(*usable) if usable else frozenset(),
-        windows=min((each.windows.version for each in seen if each.windows), default=(0, 0, 0)),
-        netkvm=bool(seen) and all(_has_netkvm(each) for each in seen),
+        card=shared_card([each.cards for each in judged.values()]),
         firmware=_firmware(facts, seen),
     )
-
-
-def _has_netkvm(installation: Installation) -> bool:
-    sets = installation.system.control_sets if installation.system else ()
-    return bool(sets) and all(any(each.name.lower() == NETKVM for each in control_set.services) for control_set in sets)
 
 
 def _firmware(facts: GuestFacts, seen: Sequence[Installation]) -> Firmware:

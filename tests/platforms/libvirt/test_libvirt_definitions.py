@@ -12,19 +12,24 @@ import libvirt
 import pytest
 from generators.libvirt_host import Host, disk, domain
 from unxen.errors import Refused
+from unxen.knowledge.loader import load_knowledge
 from unxen.model.definition import Wish
 from unxen.model.ids import Bus, DiskNumber, Firmware, ImageFormat, MachineType
 from unxen.model.reason import ReasonKind
+from unxen.plan.cards import card_models
 from unxen.platforms.libvirt.disk_options import Elsewhere, option_rows
 from unxen.platforms.libvirt.domain_xml import canonical, hard_disks, parse_domain, text_of
 from unxen.platforms.libvirt.guest_disks import vhd_format
-from unxen.platforms.libvirt.leftovers import leftovers, nic_for
+from unxen.platforms.libvirt.leftovers import leftovers
 from unxen.platforms.libvirt.machine import board_of, bus_of, firmware_of, first_disk, machine_of
 from unxen.platforms.libvirt.places import WORDS, move
 from unxen.platforms.libvirt.switch import switched
 
 CASES = Path(__file__).resolve().parents[2] / "cases" / "libvirt"
 NAMES = sorted(path.stem for path in CASES.glob("*.xml") if not path.stem.endswith(".after"))
+
+
+CARDS = load_knowledge().network_cards
 
 
 def raw_everywhere(_disk: object) -> ImageFormat:
@@ -35,8 +40,7 @@ def wish(bus: Bus = Bus.SATA, **more: object) -> Wish:
     every = {
         "disks": (DiskNumber(1),),
         "drivers": frozenset(),
-        "windows": (10, 0, 19045),
-        "netkvm": False,
+        "card": "e1000e",
         "firmware": Firmware.UNKNOWN,
     }
     return Wish(bus=bus, **{**every, **more})  # type: ignore[arg-type]
@@ -50,8 +54,7 @@ def wish_in(text: str) -> Wish:
         Bus(words["bus"]),
         disks=tuple(DiskNumber(int(each)) for each in words.get("disks", "1").split(",")),
         drivers=frozenset(Bus(each) for each in words.get("drivers", words["bus"]).split(",")),
-        windows=tuple(map(int, words["windows"].split("."))),
-        netkvm="netkvm" in words,
+        card=card_models(CARDS, tuple(map(int, words["windows"].split("."))), lambda _: "netkvm" in words)[0],
         firmware=Firmware(words.get("firmware", "unknown")),
     )
 
@@ -277,14 +280,6 @@ def test_first_disk_by_boot_order_tells_the_bus() -> None:
 )
 def test_firmware_follows_from_the_loader(os, firmware) -> None:
     assert firmware_of(parse_domain(domain("a", os=os))) is firmware
-
-
-@pytest.mark.parametrize(
-    ("windows", "netkvm", "model"),
-    [((5, 1, 2600), False, "e1000"), ((6, 0, 6002), False, "e1000"), ((6, 1, 7601), False, "e1000e"), ((10, 0, 1), True, "virtio")],
-)
-def test_network_card_is_one_that_this_windows_has_a_driver_for(windows, netkvm, model) -> None:
-    assert nic_for(windows, netkvm=netkvm) == model
 
 
 def test_vhd_is_renamed_only_where_it_is_one() -> None:

@@ -36,7 +36,7 @@ def xl_file(folder: Path, path: Path) -> Path:
 @pytest.mark.parametrize("path", CONVERTED, ids=lambda path: path.name)
 def test_node_takes_every_converted_case_without_its_disks(double, path):
     """The disks of the cases are nowhere; every option beside them is checked by the node."""
-    made = made_for(path.name, read_definition(str(path)), Asked(PROXMOX), usual_bus(None), None)
+    made = made_for(path.name, read_definition(str(path)), Asked(PROXMOX), usual_bus(None), None, "e1000")
     bare = [each for each in made.placed if each.drive.media is Media.CDROM]
     vm = new_vm(Conversion("", made.machine, made.bus, made.board, tuple(bare)), "105", "local")
     double.ok("qm", "create", *vm.arguments)

@@ -15,16 +15,9 @@ from unxen.platforms.libvirt.domain_xml import Element, bus_word, disks, target_
 FormatOf = Callable[[Element], ImageFormat | None]
 """The true format of a disk that is declared as `vhd`, None when it cannot be told."""
 XEN_NICS = ("netfront", "vif", "ioemu")
-E1000E_SINCE = (6, 1, 0)
-"""Windows 7 brings a driver for e1000e's chip, earlier ones only for e1000's."""
+SAFE_NIC = "e1000"
+"""Where it is not known what Windows has drivers for: all since XP have this one."""
 XEN_OVMF = "ovmf"
-
-
-def nic_for(windows: tuple[int, int, int], *, netkvm: bool) -> str:
-    """The model that this Windows has a driver for; the older one where its version is not known."""
-    if netkvm:
-        return "virtio"
-    return "e1000e" if windows >= E1000E_SINCE else "e1000"
 
 
 def mend(root: Element, nic: str, format_of: FormatOf) -> list[DefinitionChange]:

@@ -21,7 +21,7 @@ from unxen.platforms.libvirt.domain_xml import (
     target_of,
     text_of,
 )
-from unxen.platforms.libvirt.leftovers import FormatOf, mend, nic_for, set_uefi
+from unxen.platforms.libvirt.leftovers import SAFE_NIC, FormatOf, mend, set_uefi
 from unxen.platforms.libvirt.machine import bus_of, firmware_of
 from unxen.platforms.libvirt.places import WORDS, drop_idle_controllers, move, scsi_in_use
 
@@ -33,7 +33,7 @@ def switched(text: str, wish: Wish, format_of: FormatOf) -> Switch:
     changes = [*_disks(root, wish), *_optical_drives(root, wish)]
     changes += keep_first(root, first)
     changes += drop_idle_controllers(root, busy)
-    changes += mend(root, nic_for(wish.windows, netkvm=wish.netkvm), format_of)
+    changes += mend(root, wish.card or SAFE_NIC, format_of)
     changes += _firmware(root, wish)
     return Switch(text, text_of(root) if changes else text, tuple(changes))
 
