@@ -130,7 +130,7 @@ class RemotePlatform:
 
 def boot_disk_to(bus: Bus) -> Wish:
     """The wish of somebody who knows what is on the disk: the disk that boots on this bus, all others where they are."""
-    return Wish(bus, (DiskNumber(1),), frozenset(Bus), (0, 0, 0), netkvm=False, firmware=Firmware.UNKNOWN)
+    return Wish(bus, (DiskNumber(1),), frozenset(Bus), card="", firmware=Firmware.UNKNOWN)
 
 
 def _boot_volume(guest: Guest, config: VmConfig) -> str:
