@@ -3,7 +3,8 @@
 
 Touches nothing. `@dataclass(frozen=True)` from here means what it means in `dataclasses`, with methods that all classes share.
 Fields, defaults and inheritance stay the standard library's business, so its `fields` and `replace` work on these classes, too.
-What it does not have (`__post_init__`, order, slots) is a TypeError when the class is made.
+What it does not have (`__post_init__`, order, slots) is a TypeError when the class is made. A value takes half a microsecond more to
+make: a class with thousands of values is better made by the standard one.
 """
 
 import dataclasses
@@ -45,6 +46,9 @@ def _initialiser(name: str, fields: tuple[dataclasses.Field[Any], ...]) -> Calla
     def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: N807
         # Past __setattr__, which refuses.
         values = self.__dict__
+        if len(args) == len(names) and not named:
+            values.update(zip(names, args, strict=True))
+            return
         values.update(defaults)
         values.update(zip(names, args, strict=False))
         values.update(named)

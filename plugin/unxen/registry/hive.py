@@ -8,12 +8,11 @@ key as its own descendant.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from unxen.errors import refused
 from unxen.model.ids import KeyPath
 from unxen.model.reason import ReasonKind
-from unxen.model.record import dataclass
 from unxen.model.registry_facts import KeyTree, NamedValue, RegistryValue
 from unxen.registry.base_block import BaseBlock, read_base_block
 from unxen.registry.library import LIBRARY_ERRORS, Library, guarded, open_read_only
