@@ -11,7 +11,9 @@ from registry.cell_hives import Key, Shape, make
 from registry.edits import dword, set_value
 from unxen.errors import Refused
 from unxen.registry import hive, proof
-from unxen.registry.audit import audit, full_audit, sound_audit
+from unxen.registry.audit import audit, full_audit, sound_audit, sound_audit_again
+from unxen.registry.audit_cells import read_bins
+from unxen.registry.base_block import read_base_block
 from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 
@@ -99,6 +101,46 @@ def test_differences_are_found_alike(shape) -> None:
     assert seen >= 5
 
 
+def hurt_cells(data: bytes, random: Random) -> bytes:
+    """The hive with cells given out or back, copied over each other, or pointed elsewhere."""
+    changed = bytearray(data)
+    cells = list(read_bins(data, read_base_block(data).bins_size).capacities.items())
+    for _ in range(random.randint(1, 3)):
+        (cell, room), (other, _) = random.choice(cells), random.choice(cells)
+        at = 4096 + cell + 4 + random.randrange(0, max(1, room - 3), 2)
+        (number,) = struct.unpack_from("<I", changed, at)
+        match random.randrange(4):
+            case 0:
+                (size,) = struct.unpack_from("<i", changed, 4096 + cell)
+                struct.pack_into("<i", changed, 4096 + cell, -size)
+            case 1:
+                start, length = 4096 + cell + 4, min(room, 32)
+                changed[start : start + length] = changed[4096 + other + 4 : 4096 + other + 4 + length]
+            case _:
+                struct.pack_into(
+                    "<I", changed, at, random.choice((other, number ^ 1 << random.randrange(32), (number + 1) % (1 << 32)))
+                )
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("harm", [hurt, hurt_cells])
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.signature.decode())
+def test_what_differs_is_audited_like_the_whole(shape, harm) -> None:
+    before, random = make(TREE, shape), Random(shape.most)
+    walk = sound_audit(before).walk
+    judged = {True: 0, False: 0}
+    for _ in range(600):
+        after = harm(before, random)
+        ranges = list(proof.differing(before, after))
+        whole, again = sound_audit(after, ranges), sound_audit_again(after, walk, ranges)
+        assert (again is None) == (whole is None)
+        judged[again is None] += 1
+        if again is not None:
+            assert again.flaws == whole.flaws == full_audit(after)
+            assert again.owners >= whole.owners
+    assert min(judged.values()) > 10
+
+
 EDITS = {
     "value": '[Beta\\two]\n"Start"=dword:4',
     "list": '[]\n"List"=multi:a',
@@ -114,7 +156,9 @@ EDITS = {
 def test_edits_are_found_alike_whoever_made_them(edit) -> None:
     before = make(TREE, Shape(b"lh", 3))
     after = plant(before, EDITS[edit])
-    assert proof.prove(before, after).changes == compare(before, after) != ()
+    found = proof.prove(before, after)
+    assert found.changes == compare(before, after) != ()
+    assert proof.prove(before, after, sound_audit(before).walk) == found
 
 
 def test_moved_key_of_the_same_name_is_read_whole() -> None:
@@ -132,13 +176,17 @@ def test_moved_key_of_the_same_name_is_read_whole() -> None:
     assert {row.key for row in found.changes} == {"a\\same", "b\\same"}
 
 
-def test_only_keys_near_a_change_are_read(monkeypatch) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["alone", "after an audit"])
+def test_only_keys_near_a_change_are_read(monkeypatch, known) -> None:
     before = windows_hive("10", families=["xcpng"])
     after = edit_hive(before, (set_value(before, r"ControlSet001\Services\xenbus", "Start", dword(4)),))
     read: list[str] = []
     real = hive.Key.values
     monkeypatch.setattr(proof, "compare", lambda *_: pytest.fail("both hives were read whole"))
     monkeypatch.setattr(hive.Key, "values", lambda key: read.append(key.path) or real(key))
-    (row,) = proof.prove(before, after).changes
+    walk = sound_audit(before).walk if known else None
+    if known:
+        monkeypatch.setattr(proof, "sound_audit", lambda *_: pytest.fail("the hive was walked whole"))
+    (row,) = proof.prove(before, after, walk).changes
     assert (row.key, row.value_name) == (r"ControlSet001\Services\xenbus", "Start")
     assert set(read) == {"", "ControlSet001", r"ControlSet001\Services", r"ControlSet001\Services\xenbus"}

@@ -57,6 +57,7 @@ for _ in range(10 << 10): sock.sendall(b'[' * (1 << 20))
     "answers half": "sock.sendall(struct.pack('>II', 100, 0) + b'{')",
     "takes all memory": "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28,) * 2); x = bytearray(1 << 30)",
 }
+REASON = "{'kind': 'hive-damaged', 'subject': '', 'details': []}"
 ROOMS = "say({'answer': [os.getuid(), sorted(os.listdir('/'))]})"
 
 
@@ -147,6 +148,19 @@ def test_a_box_that_does_not_read_is_refused_in_time(program) -> None:
         box.ask("look", {}, blobs=(bytes(8 << 20),))
     assert caught.value.first.kind is ReasonKind.PROBE_FAILED
     assert time.monotonic() - begin < 4
+
+
+def test_answers_come_in_the_order_of_the_questions(program) -> None:
+    told = "frame = sock.recv(struct.unpack('>II', sock.recv(8, socket.MSG_WAITALL))[0], socket.MSG_WAITALL)\n"
+    program(f"say({{'answer': 1}})\n{told}say({{'refused': [{REASON}]}})\n{told}say({{'answer': 3}})\ntime.sleep(60)")
+    with Box.open(MARKED, "child.py") as box:
+        first, second, third = (box.begin("look", {"number": each}) for each in range(3))
+        assert third().payload == 3
+        assert first().payload == 1
+        for _ in range(2):
+            with pytest.raises(Refused) as caught:
+                second()
+            assert caught.value.first.kind is ReasonKind.HIVE_DAMAGED
 
 
 def test_a_broken_box_stays_broken(program) -> None:

@@ -11,6 +11,7 @@ import os
 import pwd
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -200,6 +201,14 @@ def _code() -> Iterator[Place]:
         os.close(directory)
 
 
+class _Question:
+    """What was asked, when the answer has to be there, and the answer or refusal once it was heard."""
+
+    def __init__(self, operation: str, deadline: float) -> None:
+        self.operation, self.deadline = operation, deadline
+        self.answer: Response | Refused | None = None
+
+
 class Box:
     """A conversation with the parser in its box; use it as a context manager, one box per guest."""
 
@@ -209,6 +218,7 @@ class Box:
         self._limits = limits
         self._edits = edits
         self._ready = False
+        self._waiting: deque[_Question] = deque()
 
     @classmethod
     def open(cls, limits: Limits = USUAL, child: str = CHILD, *, edits: bool = False, ahead: str = "") -> "Box":
@@ -237,7 +247,7 @@ class Box:
     def begin(
         self, operation: str, payload: Any, *, blobs: Sequence[bytes] = (), fds: Sequence[int] = ()
     ) -> Callable[[], Response]:
-        """One question; the child works on it until the answer is asked for, once and before the next question."""
+        """One question; the child works on it until the answer is asked for. It takes one question after another."""
         if operation in EDITING and not self._edits:
             raise ValueError(f"{operation} needs a box that was opened with edits=True")
         deadline = time.monotonic() + self._limits.answer_seconds
@@ -247,7 +257,21 @@ class Box:
             box_protocol.send(self._socket, request, blobs, fds, deadline=deadline)
         except FrameError as error:
             raise self._broken(operation, str(error)) from error
-        return lambda: self._finish(operation, deadline)
+        question = _Question(operation, deadline)
+        self._waiting.append(question)
+        return lambda: self._answer_to(question)
+
+    def _answer_to(self, question: "_Question") -> Response:
+        """Answers come in the order of the questions, so those before it are taken, too."""
+        while question.answer is None:
+            first = self._waiting.popleft()
+            try:
+                first.answer = self._finish(first.operation, first.deadline)
+            except Refused as error:
+                first.answer = error
+        if isinstance(question.answer, Refused):
+            raise question.answer
+        return question.answer
 
     def _finish(self, operation: str, deadline: float) -> Response:
         try:

@@ -3,8 +3,8 @@
 
 Touches nothing. `@dataclass(frozen=True)` from here means what it means in `dataclasses`, with methods that all classes share.
 Fields, defaults and inheritance stay the standard library's business, so its `fields` and `replace` work on these classes, too.
-What it does not have (`__post_init__`, order, slots) is a TypeError when the class is made. A value takes half a microsecond more to
-make: a class with thousands of values is better made by the standard one.
+What it does not have (`__post_init__`, order, slots) is a TypeError when the class is made. A value takes half a microsecond more:
+a class with thousands of values is better made by the standard one.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unxen.errors import Refused
+from unxen.host.sealed import shareable
 from unxen.model.hive_facts import HiveFacts, LogUse
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.record import dataclass
@@ -81,7 +82,7 @@ def _judge(volume: NtfsVolume, logs: Sequence[LogFile], data: bytes, subject: st
 
 
 def _with(facts: HiveFacts, data: bytes, troubles: tuple[Reason, ...], subject: str) -> HiveFile:
-    return HiveFile(None, facts, data, _log_troubles(facts, subject) + troubles)
+    return HiveFile(None, facts, shareable(data), _log_troubles(facts, subject) + troubles)
 
 
 def _log_troubles(facts: HiveFacts, subject: str) -> tuple[Reason, ...]:

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from unxen.model.record import dataclass
+from unxen.registry.audit_again import audit_again
 from unxen.registry.audit_cells import Ledger, read_bins
 from unxen.registry.audit_lists import Entry, check_order, read_subkeys
-from unxen.registry.audit_quick import quick_audit
+from unxen.registry.audit_quick import Walk, Walked, quick_audit
 from unxen.registry.audit_security import check_security
 from unxen.registry.audit_values import check_values
 from unxen.registry.base_block import read_base_block
@@ -25,10 +26,14 @@ Child = tuple[Entry, str, KeyCell]
 
 @dataclass(frozen=True)
 class Sound:
-    """A hive without a flaw but leaked cells; `owners` are the cells of the keys that own a byte of the ranges asked about."""
+    """A hive without a flaw but leaked cells; `owners` are the cells of the keys that own a byte of the ranges asked about.
+
+    `walk` is what a hive that hardly differs is audited by; None for one that was audited so itself.
+    """
 
     flaws: tuple[Flaw, ...]
     owners: frozenset[int]
+    walk: Walk | None
 
 
 def audit(data: bytes) -> tuple[Flaw, ...]:
@@ -41,9 +46,17 @@ def sound_audit(data: bytes, ranges: Sequence[range] = ()) -> Sound | None:
     """The audit of a hive that has leaks at most, and who owns the ranges (offsets in the file, ascending); None for others."""
     block = read_base_block(data)
     found = quick_audit(data, block, segmented=block.minor >= SEGMENTED_SINCE, ranges=ranges)
-    if found is None:
-        return None
-    return Sound(tuple(leak(cell, size) for cell, size in found.leaked), found.owners)
+    return None if found is None else _sound(*found)
+
+
+def sound_audit_again(data: bytes, known: Walk, ranges: Sequence[range]) -> Sound | None:
+    """The same of a hive that differs from a walked one in the ranges alone; None also where a whole audit has to tell."""
+    found = audit_again(known, data, read_base_block(data), ranges)
+    return None if found is None else _sound(found, None)
+
+
+def _sound(found: Walked, walk: Walk | None) -> Sound:
+    return Sound(tuple(leak(cell, size) for cell, size in found.leaked), found.owners, walk)
 
 
 def full_audit(data: bytes) -> tuple[Flaw, ...]:

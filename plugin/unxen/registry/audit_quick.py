@@ -40,8 +40,11 @@ BEHIND = (1 << 32, 1 << 32)
 KeyFields = tuple[bytes, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 
-class _Odd(Exception):
+class Odd(Exception):
     """Something that a sound hive does not have."""
+
+
+MET_IN_ODD_HIVES = (Odd, IndexError, struct.error, ValueError)
 
 
 @dataclass(frozen=True)
@@ -52,56 +55,69 @@ class Walked:
     owners: frozenset[int]
 
 
-def quick_audit(data: bytes, block: BaseBlock, *, segmented: bool, ranges: Sequence[range] = ()) -> Walked | None:
-    """None for a hive with any flaw but leaks. `ranges` are offsets in the file, ascending."""
+def quick_audit(data: bytes, block: BaseBlock, *, segmented: bool, ranges: Sequence[range] = ()) -> tuple[Walked, "Walk"] | None:
+    """What was found, and the walk that can be followed; None for a hive with any flaw but leaks.
+
+    `ranges` are offsets in the file, ascending.
+    """
+    walk = Walk(data, block, segmented=segmented)
     try:
-        return _Walk(data, block.bins_size, segmented).run(block.root, ranges)
-    except (_Odd, IndexError, struct.error, ValueError):
+        return walk.run(ranges), walk
+    except MET_IN_ODD_HIVES:
         return None
 
 
-class _Walk:
+class Walk:
     """One walk over one hive. The loops are long and flat on purpose: each line of them runs a hundred thousand times."""
 
-    def __init__(self, data: bytes, bins_size: int, segmented: bool) -> None:
-        self._data = data
-        self._sizes = memoryview(data)[BLOCK_SIZE : BLOCK_SIZE + bins_size].cast("i")
-        self._numbers = memoryview(data)[BLOCK_SIZE : BLOCK_SIZE + bins_size].cast("I")
-        self._bins_size = bins_size
-        self._segmented = segmented
-        self._owners = array("I", bytes(4 * (bins_size // 8)))
-        self._hashes: dict[bytes, int] = {}
+    def __init__(self, data: bytes, block: BaseBlock, *, segmented: bool, marks: "array[int] | None" = None) -> None:
+        bins = memoryview(data)[BLOCK_SIZE : BLOCK_SIZE + block.bins_size]
+        self.data = data
+        self.block = block
+        self.segmented = segmented
+        self.sizes = bins.cast("i")
+        self._numbers = bins.cast("I")
+        self.marks = array("I", bytes(4 * (block.bins_size // 8))) if marks is None else marks
+        self.owners: array[int] | dict[int, int] = self.marks
+        self.holders: Counter[int] = Counter()
+        self.hashes: dict[bytes, int] = {}
+        self.leaked: tuple[tuple[int, int], ...] = ()
 
-    def run(self, root: int, ranges: Sequence[range]) -> Walked:
+    def run(self, ranges: Sequence[range]) -> Walked:
+        """The whole hive."""
         touched = self._mark_cells([(each.start - BLOCK_SIZE, each.stop - BLOCK_SIZE) for each in ranges])
-        holders: Counter[int] = Counter()
+        self._keys(self.block.root)
+        self._security(self.holders)
+        self.leaked = tuple(self._leaks())
+        owners = {self.owners[cell >> 3] for cell in touched}
+        return Walked(self.leaked, frozenset(owners - {NOBODY, UNCLAIMED, SECURITY}))
+
+    def _keys(self, root: int) -> None:
+        """Every key from the root on."""
         waiting = [(root, self._key(root))]
         while waiting:
             cell, key = waiting.pop()
-            holders[key[11]] += 1
+            self.holders[key[11]] += 1
             if key[9]:
                 self._values(cell, key)
             elif key[10] != NOTHING:
-                raise _Odd
+                raise Odd
             if key[5]:
                 waiting += self._children(cell, key)
             elif key[7] != NOTHING:
-                raise _Odd
-        self._security(holders)
-        owners = {self._owners[cell >> 3] for cell in touched}
-        return Walked(tuple(self._leaked()), frozenset(owners - {NOBODY, UNCLAIMED, SECURITY}))
+                raise Odd
 
     def _mark_cells(self, ranges: Iterable[tuple[int, int]]) -> list[int]:
         """Every bin and cell from the first to the last; gives the cells that share a byte with one of the ranges."""
-        sizes, owners = self._sizes, self._owners
+        sizes, owners = self.sizes, self.owners
         touched: list[int] = []
         left = iter(ranges)
         begin, end = next(left, BEHIND)
         at = 0
-        while at < self._bins_size:
-            magic, own, size, *_ = BIN_HEADER.unpack_from(self._data, BLOCK_SIZE + at)
-            if magic != BIN_MAGIC or own != at or size % BLOCK_SIZE or not 0 < size <= self._bins_size - at:
-                raise _Odd
+        while at < self.block.bins_size:
+            magic, own, size, *_ = BIN_HEADER.unpack_from(self.data, BLOCK_SIZE + at)
+            if magic != BIN_MAGIC or own != at or size % BLOCK_SIZE or not 0 < size <= self.block.bins_size - at:
+                raise Odd
             cell, stop = at + BIN_HEADER.size, at + size
             while cell < stop:
                 length = sizes[cell >> 2]
@@ -109,7 +125,7 @@ class _Walk:
                     owners[cell >> 3] = UNCLAIMED
                     length = -length
                 if length < 8 or length & 7 or length > stop - cell:
-                    raise _Odd
+                    raise Odd
                 after = cell + length
                 while begin < after:
                     if end > cell:
@@ -122,65 +138,65 @@ class _Walk:
         return touched
 
     def _claim(self, cell: int, least: int, owner: int) -> None:
-        if cell & 7 or self._owners[cell >> 3] != UNCLAIMED or -4 - self._sizes[cell >> 2] < least:
-            raise _Odd
-        self._owners[cell >> 3] = owner
+        if cell & 7 or self.owners[cell >> 3] != UNCLAIMED or -4 - self.sizes[cell >> 2] < least:
+            raise Odd
+        self.owners[cell >> 3] = owner
 
     def _key(self, cell: int) -> KeyFields:
         """The fields of the key in that cell, itself and its class name claimed."""
         self._claim(cell, KEY_BYTES, cell)
-        key: KeyFields = KEY_LAYOUT.unpack_from(self._data, BLOCK_SIZE + cell + 4)
+        key: KeyFields = KEY_LAYOUT.unpack_from(self.data, BLOCK_SIZE + cell + 4)
         length = key[18]
-        if key[0] != b"nk" or not length or -4 - self._sizes[cell >> 2] < KEY_BYTES + length:
-            raise _Odd
+        if key[0] != b"nk" or not length or -4 - self.sizes[cell >> 2] < KEY_BYTES + length:
+            raise Odd
         if length & 1 and not key[1] & COMPRESSED_KEY:
-            raise _Odd
+            raise Odd
         if key[19] and key[12] != NOTHING:
             self._claim(key[12], key[19], cell)
         return key
 
     def _values(self, cell: int, key: KeyFields) -> None:
         """All values of a key: list, names, data, and the two maxima."""
-        data, sizes, owners, unpack = self._data, self._sizes, self._owners, VALUE.unpack_from
+        data, sizes, owners, unpack = self.data, self.sizes, self.owners, VALUE.unpack_from
         count, list_at = key[9], key[10]
         self._claim(list_at, 4 * count, cell)
         longest_name = longest_data = 0
         begin = (list_at >> 2) + 1
         for value in self._numbers[begin : begin + count].tolist():
             if value & 7 or owners[value >> 3] != UNCLAIMED:
-                raise _Odd
+                raise Odd
             owners[value >> 3] = cell
             size, mark, name, length, place, _, flags = unpack(data, BLOCK_SIZE + value)
             if mark != 0x6B76 or -4 - size < VALUE_BYTES + name:
-                raise _Odd
+                raise Odd
             if not flags & COMPRESSED_VALUE:
                 if name & 1:
-                    raise _Odd
+                    raise Odd
             else:
                 name *= 2
             if length & INLINE:
                 length &= ~INLINE
                 if length > 4:
-                    raise _Odd
-            elif length > SEGMENT and self._segmented:
+                    raise Odd
+            elif length > SEGMENT and self.segmented:
                 self._big_data(place, length, cell)
             elif length:
                 if place & 7 or owners[place >> 3] != UNCLAIMED or -4 - sizes[place >> 2] < length:
-                    raise _Odd
+                    raise Odd
                 owners[place >> 3] = cell
             if name > longest_name:
                 longest_name = name
             if length > longest_data:
                 longest_data = length
         if longest_name > key[15] or longest_data > key[16]:
-            raise _Odd
+            raise Odd
 
     def _big_data(self, cell: int, length: int, owner: int) -> None:
         self._claim(cell, 8, owner)
         mark, list_at = self._numbers[(cell >> 2) + 1], self._numbers[(cell >> 2) + 2]
         count = mark >> 16
         if mark & 0xFFFF != 0x6264 or count != -(-length // SEGMENT):
-            raise _Odd
+            raise Odd
         self._claim(list_at, 4 * count, owner)
         begin = (list_at >> 2) + 1
         for index, segment in enumerate(self._numbers[begin : begin + count].tolist()):
@@ -190,17 +206,17 @@ class _Walk:
         """The subkeys of a key, in order, each with what parent and child say of each other."""
         entries = list(self._entries(key[7], cell, nested=False))
         if len(entries) != key[5]:
-            raise _Odd
+            raise Odd
         found = [(entry[0], self._key(entry[0])) for entry in entries]
         longest_class = 0
         for _, child in found:
             if child[4] != cell:
-                raise _Odd
+                raise Odd
             if child[19] > longest_class:
                 longest_class = child[19]
         longest_name = self._names(cell, entries, found)
         if longest_name > key[13] & NAME_MAXIMUM or longest_class > key[14]:
-            raise _Odd
+            raise Odd
         return found
 
     def _entries(self, at: int, owner: int, *, nested: bool) -> Iterator[Entry]:
@@ -210,8 +226,8 @@ class _Walk:
         head = self._numbers[begin]
         signature, count = (head & 0xFFFF).to_bytes(2, "little"), head >> 16
         width = ENTRY_SIZES.get(signature)
-        if width is None or not count or -4 - self._sizes[at >> 2] < 4 + width * count or (signature == b"ri" and nested):
-            raise _Odd
+        if width is None or not count or -4 - self.sizes[at >> 2] < 4 + width * count or (signature == b"ri" and nested):
+            raise Odd
         rest = self._numbers[begin + 1 : begin + 1 + count * width // 4].tolist()
         if signature == b"ri":
             for each in rest:
@@ -223,7 +239,7 @@ class _Walk:
 
     def _names(self, cell: int, entries: list[Entry], children: list[tuple[int, KeyFields]]) -> int:
         """Names in order, with what stands beside them; gives the longest in bytes of UTF-16."""
-        data, hashes = self._data, self._hashes
+        data, hashes = self.data, self.hashes
         longest, last = 0, b""
         for (at, beside, signature), (_, child) in zip(entries, children, strict=True):
             begin = BLOCK_SIZE + at + KEY_NAME_AT
@@ -232,7 +248,7 @@ class _Walk:
                 return self._odd_names(cell, entries)
             folded = name.upper()
             if folded <= last:
-                raise _Odd
+                raise Odd
             last = folded
             if len(name) > longest:
                 longest = len(name)
@@ -240,31 +256,31 @@ class _Walk:
                 if folded not in hashes:
                     hashes[folded] = name_hash(folded.decode("ascii"))
                 if hashes[folded] != beside:
-                    raise _Odd
+                    raise Odd
             elif signature == b"lf" and beside != int.from_bytes(name[:4], "little"):
-                raise _Odd
+                raise Odd
         return 2 * longest
 
     def _odd_names(self, cell: int, entries: list[Entry]) -> int:
         """The same by the audit's own rules, where a name among them is not plain ASCII."""
-        named = [(entry, key_name(self._data, entry[0], key_cell(self._data, entry[0]))) for entry in entries]
-        ledger = Ledger(self._data)
+        named = [(entry, key_name(self.data, entry[0], key_cell(self.data, entry[0]))) for entry in entries]
+        ledger = Ledger(self.data)
         check_order(ledger, cell, named)
         if ledger.flaws:
-            raise _Odd
+            raise Odd
         return max(2 * len(name) for _, name in named)
 
     def _security(self, holders: Counter[int]) -> None:
-        ledger = Ledger(self._data)
+        ledger = Ledger(self.data)
         for cell in holders:
             self._claim(cell, 0, SECURITY)
-            ledger.capacities[cell] = -4 - self._sizes[cell >> 2]
+            ledger.capacities[cell] = -4 - self.sizes[cell >> 2]
         check_security(ledger, holders)
         if ledger.flaws:
-            raise _Odd
+            raise Odd
 
-    def _leaked(self) -> Iterator[tuple[int, int]]:
+    def _leaks(self) -> Iterator[tuple[int, int]]:
         at = -1
-        for _ in range(self._owners.count(UNCLAIMED)):
-            at = self._owners.index(UNCLAIMED, at + 1)
-            yield at << 3, -self._sizes[at << 1]
+        for _ in range(self.marks.count(UNCLAIMED)):
+            at = self.marks.index(UNCLAIMED, at + 1)
+            yield at << 3, -self.sizes[at << 1]

@@ -52,7 +52,13 @@ def _memory_file() -> int:
 
 
 def open_read_only(data: bytes) -> Library:
-    """The library's handle on the bytes; it keeps its own mapping, so nothing has to be closed."""
+    """The library's handle on the bytes; it keeps its own mapping, so nothing has to be closed.
+
+    Bytes that came in sealed memory have the `descriptor` of it, and are mapped once more instead of copied.
+    """
+    shared = getattr(data, "descriptor", None)
+    if shared is not None:
+        return _open(f"/proc/self/fd/{shared}", write=False)
     with file_of(data) as (_, name):
         return _open(name, write=False)
 

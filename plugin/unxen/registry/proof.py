@@ -9,7 +9,8 @@ the two are laid out differently, both are compared as whole trees. Raises Refus
 
 from collections.abc import Iterator
 
-from unxen.registry.audit import audit, sound_audit
+from unxen.registry.audit import Sound, audit, sound_audit, sound_audit_again
+from unxen.registry.audit_quick import Walk
 from unxen.registry.base_block import BLOCK_SIZE, read_base_block
 from unxen.registry.cells import key_cell
 from unxen.registry.diff import compare, compare_near
@@ -18,12 +19,18 @@ from unxen.registry.flaws import Proof
 UNIT = 8
 
 
-def prove(before: bytes, after: bytes) -> Proof:
-    """What `compare` and `audit` say, without reading twice what cannot have changed."""
-    sound = sound_audit(after, list(differing(before, after))) if _laid_out_alike(before, after) else None
+def prove(before: bytes, after: bytes, known: Walk | None = None) -> Proof:
+    """What `compare` and `audit` say, without reading twice what cannot have changed; `known` is a walk over `before`."""
+    sound = _sound(before, after, known) if _laid_out_alike(before, after) else None
     if sound is None:
         return Proof(compare(before, after), audit(after))
     return Proof(compare_near(before, after, _with_ancestors(after, sound.owners)), sound.flaws)
+
+
+def _sound(before: bytes, after: bytes, known: Walk | None) -> Sound | None:
+    ranges = list(differing(before, after))
+    again = sound_audit_again(after, known, ranges) if known else None
+    return again or sound_audit(after, ranges)
 
 
 def differing(before: bytes, after: bytes) -> Iterator[range]:

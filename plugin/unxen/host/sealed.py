@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hive goes through five processes; in sealed memory all of them see the same pages, and nobody can change a byte of it.
+
+Touches memory and descriptors alone. Memory that another process made is believed to be sealed only when the kernel says so; what
+is not is an OSError, as is memory that there is none of: looking at it later cannot fail then.
+"""
+
+import fcntl
+import mmap
+import os
+from typing import cast
+
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+LARGE = 1 << 16
+"""Bytes from which sealing pays; less than a socket holds without anybody reading it."""
+PIECE = 1 << 20
+
+
+class Sealed(mmap.mmap):
+    """Bytes that can be sliced, unpacked and compared like `bytes`; `descriptor` is what other processes get."""
+
+    descriptor: int
+
+    def __new__(cls, descriptor: int, length: int) -> "Sealed":
+        """Takes over a descriptor, and closes it even when it is not one of sealed memory of that length (OSError)."""
+        try:
+            if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & SEALS != SEALS or os.fstat(descriptor).st_size != length:
+                raise OSError("not sealed")
+            # A hole that no page is found for would end us by a signal when it is looked at.
+            os.posix_fallocate(descriptor, 0, length)
+            # Private, because kernels before 6.7 map nothing shared that was sealed against writing.
+            made = super().__new__(cls, descriptor, length, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        except (OSError, ValueError) as error:
+            os.close(descriptor)
+            raise OSError(str(error)) from error
+        made.descriptor = descriptor
+        return made
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, bytes | bytearray | mmap.mmap):
+            return NotImplemented
+        return len(self) == len(other) and all(self[at : at + PIECE] == other[at : at + PIECE] for at in range(0, len(self), PIECE))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def sealed(data: bytes) -> Sealed:
+    """A copy of the bytes, of which there is at least one."""
+    descriptor = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Sealed(descriptor, len(data))
+
+
+def shareable(data: bytes) -> bytes:
+    """The same bytes where others can be given them without a copy, if they are many.
+
+    Whoever works on a hive slices, unpacks and compares it, which a mapping bears like bytes.
+    """
+    return data if isinstance(data, Sealed) or len(data) < LARGE else cast(bytes, sealed(data))
