@@ -9,9 +9,8 @@ from pathlib import Path
 from unxen.cli.call import Call
 from unxen.errors import refused
 from unxen.model.reason import ReasonKind
-from unxen.platforms.proxmox import node as door
 from unxen.platforms.proxmox.hookscript import NAME, Snippet
-from unxen.platforms.proxmox.node import LocalNode, is_vmid
+from unxen.platforms.proxmox.node import is_vmid, local_node
 
 
 def told(call: Call, sources: Path) -> list[str]:
@@ -19,7 +18,7 @@ def told(call: Call, sources: Path) -> list[str]:
     for each in call.targets:
         if not is_vmid(each):
             raise refused(ReasonKind.USAGE, each, verb="hooks", problem="the number of a virtual machine is expected")
-    snippet = Snippet(LocalNode(door.PLACES), call.storage)
+    snippet = Snippet(local_node(), call.storage)
     if call.action == "install":
         return _install(snippet, sources / "proxmox" / NAME, call.targets)
     if call.action == "remove":

@@ -17,8 +17,7 @@ from unxen.model.conversion import Conversion
 from unxen.model.judgement import Verdict
 from unxen.model.reason import ReasonKind
 from unxen.platforms.files import format_named
-from unxen.platforms.proxmox import node as door
-from unxen.platforms.proxmox.node import LocalNode
+from unxen.platforms.proxmox.node import local_node
 from unxen.platforms.proxmox.platform import SCHEME
 from unxen.workflow.history import remember_outcome
 from unxen.workflow.import_ import Import, Imported, import_
@@ -32,7 +31,7 @@ def run(call: Call) -> int:
     knowledge = load_knowledge(knowledge_rows(settings))
     steps = listener_for(sys.stderr, quiet=call.quiet, verbose=call.verbose)
     try:
-        done = import_(_asked(call), LocalNode(door.PLACES), settings, knowledge, steps)
+        done = import_(_asked(call), local_node(), settings, knowledge, steps)
     except Refused as error:
         done = Imported(failure("import", (f"{SCHEME}:{call.vmid}",), error.reasons))
     finally:

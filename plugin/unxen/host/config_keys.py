@@ -128,7 +128,7 @@ KEYS: dict[str, Key] = {
     "repair_guests_with_snapshots": Key(_boolean, "false", "going back to a snapshot brings the old bus and disk back"),
     "notes": Key(_boolean, "true", "leave a note at the guest on its platform"),
     "libvirt_uri": Key(_text_like(r"[a-z+]+:///?[!-~]*", "a libvirt URI"), '"qemu:///system"', "where libvirt's guests are"),
-    "proxmox_attach_unused": Key(_boolean, "true", "attach a repaired disk that lies unused where a VM has no other disk"),
+    "proxmox_attach_unused": Key(_boolean, "true", "attach a disk with Windows that lies unused where a VM has no other disk"),
     "proxmox_start_again": Key(_boolean, "false", "start a VM again whose start the guard refused, once it is repaired"),
     "history_days": Key(_number(1, 36500, whole=True), "365", "how many days what was done is remembered for unxen report"),
     "metrics_dir": Key(

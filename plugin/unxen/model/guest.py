@@ -12,13 +12,16 @@ from unxen.model.record import dataclass
 
 @dataclass(frozen=True)
 class Machine:
-    """What a platform's definition says of the hardware; `offered` are the buses it could give the disk."""
+    """What a platform's definition says of the hardware; `offered` are the buses it could give the disk. Not `attached`: the
+    machine has its disks in store, and none of them in a slot.
+    """
 
     bus: Bus = Bus.UNKNOWN
     board: MachineType = MachineType.UNKNOWN
     firmware: Firmware = Firmware.UNKNOWN
     offered: tuple[Bus, ...] = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
     xen_leftovers: tuple[str, ...] = ()
+    attached: bool = True
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from unxen.workflow.inspect import inspect
 from unxen.workflow.noting import leave_note, sentence
 from unxen.workflow.repair import Order, repair
 from unxen.workflow.settling import settle
-from unxen.workflow.switching import was_undone
+from unxen.workflow.switching import was_switched, was_undone
 
 LOG = logging.getLogger(__name__)
 # What time may mend; everything else stands until somebody changes the guest, which a watcher sees.
@@ -82,14 +82,18 @@ class Treatment:
 
     def _outcome(self, guest: Guest) -> Outcome:
         seen = inspect(guest, self.platform, self.settings, self.knowledge, bus=None, installation=None, listener=nobody)
-        if seen.verdict is Verdict.REPAIRABLE and self._may_repair(guest):
+        if seen.verdict is Verdict.REPAIRABLE and self._may_repair(guest, seen):
             order = Order(delivery=self.settings.delivery)
             return repair(guest, self.platform, self.settings, self.knowledge, order, nobody)
         leave_note(self.platform, guest, seen, self.settings)
         return seen
 
-    def _may_repair(self, guest: Guest) -> bool:
-        return self.settings.watch is WatchPolicy.REPAIR and not was_undone(guest, self.settings)
+    def _may_repair(self, guest: Guest, seen: Outcome) -> bool:
+        """A disk that is fine and in no slot is attached once: if it was there already, somebody took it out."""
+        if self.settings.watch is not WatchPolicy.REPAIR or was_undone(guest, self.settings):
+            return False
+        fine = seen.judgement is not None and seen.judgement.plan.empty
+        return guest.machine.attached or not fine or not was_switched(guest, self.settings)
 
 
 def _being_written(guest: Guest, quiet: float) -> bool:

@@ -78,6 +78,15 @@ def waiting_bus(guest: Guest, platform: Platform, settings: Settings) -> Bus | N
     return waiting.definition.bus if waiting and waiting.definition and waiting.kind is EntryKind.REPAIR else None
 
 
+def was_switched(guest: Guest, settings: Settings) -> bool:
+    """Whether the last thing that happened to this guest is that its definition was changed from here."""
+    if not has_journal(settings.state_dir):
+        return False
+    with open_journal(settings.state_dir) as journal:
+        newest = newest_of(journal, guest)
+    return newest is not None and newest.state is EntryState.SWITCHED
+
+
 def was_undone(guest: Guest, settings: Settings) -> bool:
     """Whether the last thing that happened to this guest is that somebody took its repair back."""
     if not has_journal(settings.state_dir):

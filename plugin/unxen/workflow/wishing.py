@@ -37,16 +37,17 @@ def planned_switch(platform: Platform, guest: Guest, judgement: Judgement, facts
 
 
 def _concerned(guest: Guest, judgement: Judgement, asked: Asked) -> bool:
-    """Something is to be done on the disk, or it was asked for, or the definition still speaks of Xen.
+    """Something is to be done on the disk, or it was asked for, or the definition still speaks of Xen or has the disk in no slot.
 
-    A definition of Xen's counts only for a Windows that has not run on KVM since: one that has starts as it is.
+    The definition counts only for a Windows that has not run on KVM since: one that has starts as it is, or somebody took it out.
     """
     if judgement.verdict is Verdict.REPAIRABLE:
         return True
     if judgement.verdict is not Verdict.HEALTHY:
         return False
     ran = all(each.ran_on_kvm for each in judgement.installations) and not asked.repair_kvm_guests
-    return asked.bus is not None or (bool(guest.machine.xen_leftovers) and not ran)
+    wanting = bool(guest.machine.xen_leftovers) or not guest.machine.attached
+    return asked.bus is not None or (wanting and not ran)
 
 
 def machine_for(guest: Guest, facts: GuestFacts, platform: Platform) -> Machine:

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -434,3 +435,22 @@ def test_check_of_requests_knows_the_destructive_ones() -> None:
     assert destructive(["qm", "destroy", "100"])
     assert not destructive(["qm", "set", "100", "--delete", "scsi0", "--sata0", "local:100/vm-100-disk-0.raw"])
     assert not destructive(["pvesm", "free", "local:1/x"], {"local:1/x"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", "proxmox:100"],
+        ["repair", "proxmox:100"],
+        ["undo", "proxmox:100"],
+        ["import", "100", "/nowhere.raw", "local"],
+        ["hooks", "install", "proxmox", "100"],
+    ],
+)
+def test_user_without_the_rights_of_root_is_told_so_before_anything(double, capfd, monkeypatch, words: list[str]) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert main(words) == 51
+    said = " ".join(capfd.readouterr().err.split())
+    assert "the user 4711 lacks the rights of root" in said
+    assert "sudo" in said
+    assert double.requests() == []

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from generators.disks import MIB, make_disk
+from generators.hives import driver_files, windows_hive
 from unxen.cli.main import main
 from unxen.model.settings import Settings
 from unxen.platforms.proxmox import node as door
@@ -228,3 +230,60 @@ def test_imported_windows_is_repaired_and_attached_without_anybody(double, tmp_p
     before = double.node.config_path("100").read_bytes()
     assert main(["watch", "proxmox", "--once"]) == 0
     assert double.node.config_path("100").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory) -> dict[str, Path]:
+    """Windows without anything of Xen; one of them has run on KVM."""
+    top = tmp_path_factory.mktemp("disks")
+    ran = windows_hive("10", kvm_traces=True)
+    return {"plain": disk(top / "plain.raw"), "kvm": make_disk(top / "kvm.raw", ran, files=driver_files(ran), size=64 * MIB)}
+
+
+@pytest.fixture
+def watched(double, tmp_path: Path, monkeypatch):
+    """A look at every VM, with these lines in the configuration of unxen."""
+
+    def look(*lines: str) -> dict[str, str]:
+        path = tmp_path / "unxen.toml"
+        path.write_text("".join(f"{line}\n" for line in ("watch_quiet_seconds = 0", *lines)))
+        monkeypatch.setenv("UNXEN_CONFIG", str(path))
+        assert main(["watch", "proxmox", "--once"]) == 0
+        return double.conf("100").main
+
+    return look
+
+
+@pytest.mark.disk
+def test_windows_that_needs_no_repair_is_attached_once(double, watched, windows) -> None:
+    double.volume("100/vm-100-disk-0.raw", windows["plain"])
+    double.define("100", config("boot: order=net0", f"unused0: {VOLUME}"))
+    before = (double.root / "storage/local/images/100/vm-100-disk-0.raw").read_bytes()
+    assert watched('watch = "report"')["unused0"] == VOLUME
+    assert watched("proxmox_attach_unused = false")["unused0"] == VOLUME
+    main_part = watched()
+    # The bus from which this Windows starts as it is.
+    assert main_part["ide0"].startswith(VOLUME)
+    assert main_part["boot"] == "order=ide0;net0"
+    assert "unused0" not in main_part
+    assert (double.root / "storage/local/images/100/vm-100-disk-0.raw").read_bytes() == before
+    double.ok("qm", "set", "100", "--delete", "ide0")
+    # Whoever took it out wanted that.
+    assert watched()["unused0"] == VOLUME
+
+
+@pytest.mark.disk
+def test_windows_that_ran_here_is_not_attached_by_itself(double, watched, windows) -> None:
+    double.volume("100/vm-100-disk-0.raw", windows["kvm"])
+    double.define("100", config("boot: order=net0", f"unused0: {VOLUME}"))
+    assert watched()["unused0"] == VOLUME
+
+
+@pytest.mark.disk
+def test_data_disk_and_second_disk_stay_unused(double, watched, windows) -> None:
+    double.volume("100/vm-100-disk-0.raw", b"\0" * MIB)
+    double.define("100", config(f"unused0: {VOLUME}"))
+    assert watched()["unused0"] == VOLUME
+    double.volume("100/vm-100-disk-1.raw", windows["plain"])
+    double.define("100", config(f"sata0: {VOLUME}", "unused0: local:100/vm-100-disk-1.raw"))
+    assert watched()["unused0"] == "local:100/vm-100-disk-1.raw"

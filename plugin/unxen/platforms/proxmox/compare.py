@@ -6,7 +6,7 @@ Touches nothing. Proxmox fills in sizes, sorts options, and gives a detached vol
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.drives import UNUSED, is_slot, kind_of, parse_drive
@@ -26,6 +26,28 @@ def meaning(config: VmConfig) -> str:
 def stamp(config: VmConfig) -> str:
     """A short text that changes with the meaning."""
     return hashlib.sha256(meaning(config).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def values_in(text: str) -> dict[str, str]:
+    """The values of the main part in what `meaning` gave, drives without their sizes."""
+    values: dict[str, str] = json.loads(text)[0]
+    return values
+
+
+def is_between(config: VmConfig, meanings: Collection[str]) -> bool:
+    """Whether every key has the value that it has in one of these: a request that was cut off leaves such a mixture.
+
+    A volume on its way from one slot to another lies among the unused ones meanwhile.
+    """
+    if not meanings:
+        return False
+    parts = [json.loads(each) for each in meanings]
+    values, unused, *pending = json.loads(meaning(config))
+    keys = {*values, *(key for each in parts for key in each[0])}
+    moved = {part for each in parts for key, value in each[0].items() if is_slot(key) for part in value.split(",")}
+    fixed = ([sorted(set(each) - moved), *rest] for _, each, *rest in parts)
+    known = all(values.get(key) in [each[0].get(key) for each in parts] for key in keys)
+    return known and [sorted(set(unused) - moved), *pending] in list(fixed)
 
 
 def differing(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

@@ -67,4 +67,5 @@ def machine_of(config: VmConfig, slots: Mapping[str, str]) -> Machine:
         board=board_of(config.values),
         firmware=firmware_of(config.values),
         offered=offered(config.values, list(slots)),
+        attached=is_slot(first),
     )

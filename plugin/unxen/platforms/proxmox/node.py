@@ -7,6 +7,7 @@ written here. Refused(PLATFORM_REFUSED) with Proxmox' own words when it says no,
 
 import logging
 import os
+import pwd
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -76,6 +77,12 @@ class LocalNode:
             raise self._no_such_vm(vmid) from error
         except OSError as error:
             raise refused(ReasonKind.NO_PERMISSION, str(path), cause=error.strerror) from error
+
+    def written_at(self, vmid: str) -> float:
+        """When the configuration was last written, in seconds since 1970; 0 where there is none."""
+        with suppress(OSError):
+            return self.places.config(vmid).stat().st_mtime
+        return 0.0
 
     def vmids(self) -> Sequence[str]:
         """Every VM of this node."""
@@ -191,6 +198,22 @@ class LocalNode:
                 problem=f"{self.places.etc} is not there, so this is no Proxmox node",
             )
         return refused(ReasonKind.PLATFORM_REFUSED, f"proxmox:{vmid}", problem="this node has no such virtual machine")
+
+
+def local_node() -> LocalNode:
+    """The node that this is; Refused(PRIVILEGE_MISSING) before anything for a user to whom it tells nothing."""
+    if os.geteuid() != 0 and PLACES.etc.is_dir():
+        cause = "Proxmox VE keeps configurations, locks and the programs qm and pvesm for root of its node."
+        advice = "Run unxen as root (sudo unxen ...), or from elsewhere with --host and a token what needs no disk."
+        raise refused(ReasonKind.PRIVILEGE_MISSING, _user(), missing="the rights of root", cause=cause, advice=advice)
+    return LocalNode(PLACES)
+
+
+def _user() -> str:
+    try:
+        return f"the user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"the user {os.geteuid()}"
 
 
 def said_no(about: str, words: str, vmid: str = "") -> Refused:

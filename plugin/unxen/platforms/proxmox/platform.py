@@ -19,14 +19,13 @@ from unxen.model.judgement import Note, NoteKind
 from unxen.model.reason import Reason, ReasonKind
 from unxen.model.settings import Settings
 from unxen.platforms.base import Ability, GuestState, HookCall, HookPhase, StillStopped
-from unxen.platforms.proxmox import node as door
 from unxen.platforms.proxmox.changes import Changes
 from unxen.platforms.proxmox.compare import meaning
 from unxen.platforms.proxmox.config import VmConfig, parse, rewritten
 from unxen.platforms.proxmox.drives import is_slot
 from unxen.platforms.proxmox.guests import Described, describe_vm
 from unxen.platforms.proxmox.hook import parse_call, passes
-from unxen.platforms.proxmox.node import LocalNode, is_vmid
+from unxen.platforms.proxmox.node import LocalNode, is_vmid, local_node
 from unxen.platforms.proxmox.notes import with_note, with_tag
 from unxen.platforms.proxmox.obstacles import obstacles
 from unxen.platforms.proxmox.own_lock import Mark, left_behind, marked
@@ -35,6 +34,8 @@ from unxen.platforms.proxmox.update import Update
 
 LOG = logging.getLogger(__name__)
 SCHEME = "proxmox"
+# What unxen asks for beside disks, which Proxmox writes as pending first.
+PASSING = ("lock", "tags")
 
 
 class ProxmoxPlatform:
@@ -67,7 +68,7 @@ class ProxmoxPlatform:
         """What forbids a repair, the VM's running apart."""
         vmid = vmid_of(guest)
         config = self._config(vmid)
-        ours = self._mark.is_ours(config) if self._mark else self._is_left_behind(vmid, config)
+        ours = self._is_ours(vmid, config, self._mark) if self._mark else self._is_left_behind(vmid, config)
         return obstacles(guest.target[0], vmid, config, self._node, locked_by_us=ours)
 
     def neighbours(self, _guest: Guest, /) -> tuple[Disk, ...]:
@@ -123,6 +124,8 @@ class ProxmoxPlatform:
             if update and self._mark:
                 self._mark.expect(after)
                 self._update(guest, vmid, update)
+                # Whatever Proxmox made of it, it is the VM that our lock is on.
+                self._mark.expect(self._config(vmid))
             kept = self._unlocked_text(vmid)
         if meaning(parse(kept)) != meaning(after):
             LOG.warning("Proxmox made something else of the configuration of VM %s than was asked for", vmid)
@@ -141,6 +144,8 @@ class ProxmoxPlatform:
         values = [("description", notes)] if notes is not None else []
         values += [("tags", tags)] if tags is not None else []
         if values:
+            if self._mark:
+                self._mark.asking()
             self._node.describe(vmid, values, config.digest, under_lock=self._mark is not None)
 
     def states(self) -> Mapping[str, GuestState]:
@@ -178,11 +183,15 @@ class ProxmoxPlatform:
         if meaning(config) != meaning(self._described[guest.id].config):
             raise refused(ReasonKind.GUEST_CHANGED, guest.target[0])
         self._refuse_running(guest, vmid)
-        if mark.is_ours(config):
-            self._revert_left(vmid, config)
+        if self._is_ours(vmid, config, mark):
+            broken = mark.broken_from(config) is not None
+            self._mend(vmid, mark)
+            if broken:
+                raise refused(ReasonKind.GUEST_CHANGED, guest.target[0])
+            config = self._config(vmid)
         if found := self.obstacles(guest):
             raise Refused(*found)
-        if mark.is_ours(config):
+        if config.lock:
             return True
         mark.forget()
         mark.expect(config)
@@ -200,25 +209,36 @@ class ProxmoxPlatform:
     def _let_go(self, vmid: str, mark: Mark) -> None:
         """Our lock goes; where it cannot, the mark stays, and the next unxen that works on this VM takes it away."""
         try:
-            config = self._config(vmid)
-            if mark.is_ours(config):
-                self._revert_left(vmid, config)
-                self._node.unlock(vmid)
+            if self._is_ours(vmid, self._config(vmid), mark):
+                self._mend(vmid, mark)
+                if self._config(vmid).lock:
+                    self._node.unlock(vmid)
             mark.forget()
         except Refused as error:
             LOG.error("VM %s could not be unlocked (qm unlock %s): %s", vmid, vmid, error)
 
-    def _revert_left(self, vmid: str, config: VmConfig) -> None:
-        """What a request of ours that died left pending: under our lock nobody else could ask for anything."""
-        if left := pending_trouble(config):
+    def _mend(self, vmid: str, mark: Mark) -> None:
+        """What a request of ours left pending or half done when it died is taken back: under our lock nobody else asked for any."""
+        config = self._config(vmid)
+        left = [*pending_trouble(config), *(key for key in PASSING if key in config.pending)]
+        if left:
+            mark.asking()
             self._node.revert(vmid, left)
+            config = self._config(vmid)
+        values = mark.broken_from(config)
+        if values is not None and (update := request(config, values, config.digest)):
+            mark.asking()
+            self._node.update(vmid, update)
 
     def _refuse_running(self, guest: Guest, vmid: str) -> None:
         if self._node.is_running(vmid):
             raise refused(ReasonKind.IN_USE, guest.target[0])
 
     def _is_left_behind(self, vmid: str, config: VmConfig) -> bool:
-        return left_behind(self._settings.state_dir, vmid, config)
+        return left_behind(self._settings.state_dir, vmid, config, self._node.written_at(vmid))
+
+    def _is_ours(self, vmid: str, config: VmConfig, mark: Mark) -> bool:
+        return mark.is_ours(config, self._node.written_at(vmid))
 
     def _config(self, vmid: str) -> VmConfig:
         return parse(self._node.config(vmid))
@@ -233,7 +253,7 @@ class ProxmoxPlatform:
 
 def make(settings: Settings) -> ProxmoxPlatform:
     """What `schemes` asks for."""
-    return ProxmoxPlatform(settings, LocalNode(door.PLACES))
+    return ProxmoxPlatform(settings, local_node())
 
 
 def vmid_of(guest: Guest) -> str:

@@ -91,8 +91,10 @@ def write(node: Node, vmid: str, conf: Conf) -> None:
     path = node.config_path(vmid)
     part = path.with_name(f"{path.name}.tmp.{os.getpid()}")
     part.write_text("\n".join(parts))
+    node.power_fails("before")
     part.replace(path)
     node.changed(vmid)
+    node.power_fails("after")
 
 
 def encoded(line: str) -> str:

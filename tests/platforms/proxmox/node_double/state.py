@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -52,6 +53,18 @@ class Node:
         """A fault that a test has switched on."""
         path = self.root / "faults.json"
         return json.loads(path.read_text()).get(name, default) if path.exists() else default
+
+    def power_fails(self, moment: str) -> None:
+        """The node goes dark at its Nth write of a configuration, and unxen with it: {"power": [N, MOMENT]}."""
+        asked = self.fault("power")
+        if not isinstance(asked, list) or asked[1] != moment:
+            return
+        path = self.root / "writes"
+        writes = int(path.read_text()) + 1 if path.exists() else 1
+        path.write_text(str(writes))
+        if writes == asked[0]:
+            os.kill(int((self.root / "unxen.pid").read_text()), signal.SIGKILL)
+            os._exit(1)
 
     def log(self, program: str, arguments: list[str]) -> None:
         """Every request, for the test that looks at all of them."""
