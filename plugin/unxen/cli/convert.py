@@ -4,6 +4,7 @@
 Defines or creates the machine only when it is asked to, and only after a repair that it was asked for has succeeded.
 """
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from unxen.cli.call import Call
 from unxen.cli.terminal import Steps, listener_for, style_for
+from unxen.errors import Refused
 from unxen.host.config import knowledge_rows, load_settings
 from unxen.knowledge.loader import load_knowledge
 from unxen.model.conversion import Conversion
@@ -23,6 +25,7 @@ from unxen.platforms.proxmox.create import NewVm, new_vm, shell_lines
 from unxen.platforms.xen.definition import is_export, read_definition
 from unxen.platforms.xen.xva import open_xva
 from unxen.report.conversion import render_conversion
+from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE, exit_code
 from unxen.report.layout import Context
 from unxen.workflow.convert import LIBVIRT, PROXMOX, Asked, convert, with_disks
@@ -44,6 +47,11 @@ def run(call: Call) -> int:
 
 
 def _run(call: Call, settings: Settings, listener: Listener) -> int:
+    if call.create:
+        from unxen.platforms.proxmox.node import local_node
+
+        # Whoever may not is told so before a disk is repaired.
+        local_node()
     machine = _machine(call, listener)
     libvirt = call.platform == "libvirt"
     asked = Asked(LIBVIRT if libvirt else PROXMOX, call.bus, _bridges(call), call.repair)
@@ -54,23 +62,46 @@ def _run(call: Call, settings: Settings, listener: Listener) -> int:
     # People want to know of the conversion whatever follows; a program gets one document, of the failure if there is one.
     if not call.json:
         _show(product, call)
+    code = exit_code(look) if refused and look else DONE
     if not refused:
-        _make(product, call, settings)
+        code = _make(product, call, settings, listener)
     if call.json:
         _show(product, call)
-    return exit_code(look) if refused and look else DONE
+    return code
 
 
-def _make(product: "_Product", call: Call, settings: Settings) -> None:
+def _make(product: "_Product", call: Call, settings: Settings, listener: Listener) -> int:
     """The machine itself, where it was asked for."""
     if call.define:
         define(product.text, product.conversion.machine.name, settings.libvirt_uri)
         sys.stderr.write(f"defined at {settings.libvirt_uri}\n")
     if call.create and product.vm:
-        from unxen.platforms.proxmox.node import PLACES, LocalNode
+        return _create(product.vm, call, settings, listener)
+    return DONE
 
-        LocalNode(PLACES).create(product.vm.arguments)
-        sys.stderr.write(f"created VM {call.create}\n")
+
+def _create(vm: NewVm, call: Call, settings: Settings, listener: Listener) -> int:
+    """Every command that was printed, the imports as `unxen import` makes them; what is left to do is told where one is refused."""
+    from unxen.platforms.proxmox.node import local_node
+    from unxen.workflow.import_ import Import, import_
+    from unxen.workflow.noting import sentence
+
+    node, code = local_node(), DONE
+    knowledge = load_knowledge(knowledge_rows(settings))
+    node.create(vm.arguments)
+    sys.stderr.write(f"created VM {call.create}\n")
+    for number, placed in enumerate(vm.imported):
+        asked = Import(call.create, placed.drive.path, call.storage, placed.drive.format, placed.bus)
+        try:
+            outcome = import_(asked, node, settings, knowledge, listener).outcome
+        except Refused:
+            left = "".join(f"  {shlex.join(each)}\n" for each in vm.then[number:])
+            sys.stderr.write(f"VM {call.create} is there without these disks:\n{left}")
+            raise
+        sys.stderr.write(f"imported {visible(placed.drive.path)}: {sentence(outcome)}\n")
+        # A disk of data has no Windows, and the one that has may still come.
+        code = max(code, DONE if outcome.verdict is Verdict.NO_WINDOWS else exit_code(outcome))
+    return code
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import pytest
+from generators.disks import MIB, run
 from unxen.cli.main import main
 from unxen.model.conversion import Conversion, Placed
 from unxen.model.ids import Bus, MachineType
@@ -56,6 +57,40 @@ def test_one_command_makes_a_vm_with_its_disk(double, system, tmp_path, capsys):
     assert conf["boot"] == "order=sata0"
     assert conf["sata0"].startswith("local:105/")
     assert main(["inspect", "--quiet", "proxmox:105"]) == 3
+
+
+def xl_with(folder: Path, *disks: str) -> Path:
+    definition = folder / "guest.cfg"
+    definition.write_text(f'type = "hvm"\nname = "old"\nmemory = 2048\ndisk = [ {", ".join(f"{each!r}" for each in disks)} ]\n')
+    return definition
+
+
+def test_every_printed_command_is_run(double, system, tmp_path, capsys):
+    """Proxmox would ask a VHD's content for its format, so it comes by unxen's own import; the data disk by Proxmox'."""
+    old, data = tmp_path / "old.vhd", tmp_path / "data.raw"
+    run("qemu-img", "convert", "-f", "raw", "-O", "vpc", "-o", "force_size=on", system, old)
+    data.write_bytes(bytes(MIB))
+    before = old.read_bytes()
+    definition = xl_with(tmp_path, f"{old},vhd,xvda,w", f"{data},raw,xvdb,w")
+    assert main(["convert", str(definition), "--to", "proxmox", "--storage", "local", "--create", "105"]) == 0
+    said = capsys.readouterr()
+    assert f"unxen import 105 {old} local --format vhd --bus sata" in said.out
+    assert "imported" in said.err
+    conf = double.conf("105").main
+    assert conf["sata0"].startswith("local:105/")
+    assert conf["sata1"].startswith("local:105/")
+    assert main(["inspect", "--quiet", "proxmox:105"]) == 0
+    assert old.read_bytes() == before
+
+
+def test_command_that_fails_is_told_with_what_is_left_to_do(double, system, tmp_path, capsys):
+    data = tmp_path / "data.vhd"
+    data.write_bytes(b"no image")
+    definition = xl_with(tmp_path, f"{system},raw,xvda,w", f"{data},vhd,xvdb,w")
+    assert main(["convert", str(definition), "--to", "proxmox", "--storage", "local", "--create", "105"]) == 12
+    said = capsys.readouterr().err
+    assert f"unxen import 105 {data} local --format vhd" in said.partition("without these disks")[2]
+    assert "sata1" not in double.conf("105").main
 
 
 def test_vm_that_is_there_is_never_replaced(double, system, tmp_path, capsys):

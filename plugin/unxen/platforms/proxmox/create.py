@@ -42,11 +42,12 @@ LONGEST_NAME = 63
 
 @dataclass(frozen=True)
 class NewVm:
-    """What `qm create` is called with, which commands have to follow it, and what is lost."""
+    """What `qm create` is called with, which commands have to follow it for which disks, and what is lost."""
 
     arguments: tuple[str, ...]
     then: tuple[tuple[str, ...], ...]
     losses: tuple[Loss, ...]
+    imported: tuple[Placed, ...] = ()
 
 
 def new_vm(conversion: Conversion, vmid: str, storage: str) -> NewVm:
@@ -55,20 +56,21 @@ def new_vm(conversion: Conversion, vmid: str, storage: str) -> NewVm:
     name, losses = _name(machine.name)
     losses += _unheard_of(machine)
     options = [("name", name), *_hardware(conversion, storage), *_cards(machine.cards)]
-    then: list[tuple[str, ...]] = []
+    imported: list[Placed] = []
     for placed in conversion.placed:
         value = _drive(placed, storage)
         if value:
             options.append((f"{SLOTS[placed.bus]}{placed.index}", value))
         elif placed.drive.path:
-            then.append(_import(placed, vmid, storage))
+            imported.append(placed)
         losses += _iso(placed)
     if boot := _boot(conversion, [key for key, _ in options]):
         options.append(("boot", boot))
+    then = tuple(_import(each, vmid, storage) for each in imported)
     arguments = (vmid, *(word for key, value in options for word in (f"--{key}", value)))
     if not all(word.isprintable() for word in (*arguments, *chain(*then))):
         raise refused(ReasonKind.DEFINITION_INVALID, conversion.source, problem="a name in it has letters that are not printable")
-    return NewVm(arguments, tuple(then), tuple(losses))
+    return NewVm(arguments, then, tuple(losses), tuple(imported))
 
 
 def shell_lines(vm: NewVm) -> str:
@@ -180,7 +182,8 @@ def _drive(placed: Placed, storage: str) -> str:
 
 
 def _import(placed: Placed, vmid: str, storage: str) -> tuple[str, ...]:
-    return "unxen", "import", vmid, placed.drive.path, storage or "STORAGE", "--format", placed.drive.format.value
+    how = ("--format", placed.drive.format.value, "--bus", placed.bus.value)
+    return "unxen", "import", vmid, placed.drive.path, storage or "STORAGE", *how
 
 
 def _iso(placed: Placed) -> list[Loss]:
