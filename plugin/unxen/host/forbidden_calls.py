@@ -17,6 +17,7 @@ from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass
 
 # Each group with what it keeps out.
+CONNECTING = "a connection: every socket that a box needs is handed to it"
 FORBIDDEN: dict[str, tuple[str, ...]] = {
     "a user namespace and all that root of one may do": ("unshare", "setns", "chroot", "pivot_root", "mount", "umount2"),
     "mounts by the newer interface": (
@@ -24,7 +25,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
         *("open_by_handle_at", "name_to_handle_at"),
     ),
     "another process": ("fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_open", "pidfd_getfd", "kcmp"),
-    "a connection: every socket that a box needs is handed to it": ("socket", "socketpair", "connect", "bind"),
+    CONNECTING: ("socket", "socketpair", "connect", "bind"),
     "the parts of the kernel from which most rights were won": (
         *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
         *("keyctl", "add_key", "request_key", "modify_ldt", "personality", "vmsplice"),
@@ -73,8 +74,8 @@ OPENING = tuple(_Bits(name, place, WRITING, errno.EROFS) for name, place in (("o
 
 
 @cache
-def filter_program(*, writes: bool) -> bytes:
-    """The filter; with `writes` files may be opened for writing, where there are any."""
+def filter_program(*, writes: bool, connects: bool = False) -> bytes:
+    """The filter; with `writes` files may be opened for writing, where there are any, with `connects` connections may be made."""
     try:
         import seccomp
     except ImportError as error:
@@ -84,7 +85,8 @@ def filter_program(*, writes: bool) -> bytes:
         """Of the calls that this architecture has."""
         yield from (number for name in names if (number := seccomp.resolve_syscall(seccomp.Arch(), name)) >= 0)
 
-    denied = (*(each for group in FORBIDDEN.values() for each in group), *(() if writes else ("truncate",)))
+    groups = [calls for group, calls in FORBIDDEN.items() if not (connects and group == CONNECTING)]
+    denied = (*(each for group in groups for each in group), *(() if writes else ("truncate",)))
     program = [
         *((LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, seccomp.system_arch()), (RETURN, 0, 0, FAIL | MISSING)),
         *((LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, X32), (RETURN, 0, 0, FAIL | MISSING)),

@@ -19,6 +19,7 @@ from pathlib import Path
 from unxen.errors import refused
 from unxen.host.files import private_directory
 from unxen.model.reason import ReasonKind
+from unxen.model.remote import is_remote
 
 # QEMU (block/file-posix.c): one byte per permission that somebody has, from 100, or that somebody forbids to others, from 200.
 HAS_WRITE, HAS_RESIZE, FORBIDS_WRITE = 101, 103, 201
@@ -28,7 +29,11 @@ POLL_SECONDS = 0.1
 
 
 def disk_key(path: str) -> str:
-    """The name of a disk's lock: the same for every path that leads to it."""
+    """The name of a disk's lock: the same for every path that leads to it, and for one that is on a server the hash of its URL."""
+    if is_remote(path):
+        from hashlib import sha256  # lazily: most disks are files
+
+        return f"remote-{sha256(path.encode()).hexdigest()[:32]}"
     seen = os.stat(path)  # noqa: PTH116
     kind, number = ("block", seen.st_rdev) if stat.S_ISBLK(seen.st_mode) else ("file", seen.st_dev)
     inode = "" if kind == "block" else f"-{seen.st_ino}"

@@ -11,9 +11,10 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from unxen.errors import Refused, refused
 from unxen.host.block_node import block_node
@@ -55,11 +56,11 @@ CAUSES = (
 class NbdServer:
     """A running server; every `connect` is one more client."""
 
-    def __init__(self, chain: ImageChain, process: Process, address: str, names: Sequence[str]) -> None:
+    def __init__(self, chain: ImageChain, process: Process, address: str, served: "Served") -> None:
         self._chain = chain
         self._process = process
         self._address = address
-        self._names = names
+        self._served = served
 
     @property
     def address(self) -> Path:
@@ -88,30 +89,84 @@ class NbdServer:
         await_end(self._process, 2.0)
         # The line about a lock is followed by one that only asks.
         cause = " ".join(stop(self._process).split()) or problem
-        kind = next((kind for word, kind in CAUSES if word in cause), ReasonKind.IMAGE_DAMAGED)
+        kind = next((kind for word, kind in self._served.causes if word in cause), self._served.otherwise)
         path = self._chain.disk.path
-        for name, layer in zip(self._names, self._chain.layers, strict=True):
+        for name, layer in zip(self._served.names, self._chain.layers, strict=False):
             if name in cause:
                 cause, path = cause.replace(name, layer.path), layer.path
         return refused(kind, path, path=path, tool="qemu-nbd", cause=cause)
 
 
-@contextmanager
-def serve_read_only(chain: ImageChain, *, force_share: bool = False) -> Iterator[NbdServer]:
+@dataclass(frozen=True)
+class Served:
+    """What a server gets: the description of the image, the descriptors that it names, whose rights it has, and what surrounds it.
+
+    `names` are the layers' names in the box, `script` what it does before the server starts. `causes` turn QEMU's words into
+    reasons, `otherwise` is what all others mean.
+    """
+
+    node: dict[str, Any]
+    descriptors: tuple[int, ...]
+    account: Account
+    names: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    script: str = ""
+    connects: bool = False
+    writable: bool = False
+    causes: tuple[tuple[str, ReasonKind], ...] = CAUSES
+    otherwise: ReasonKind = ReasonKind.IMAGE_DAMAGED
+
+
+def serve_read_only(chain: ImageChain, *, force_share: bool = False) -> AbstractContextManager[NbdServer]:
     """Serves a checked chain to readers until the block ends. `force_share` reads beside a machine that writes."""
+    if chain.disk.remote is not None:
+        from unxen.host.remote import serve_remote  # lazily: most disks are files
+
+        return serve_remote(chain)
+    return _serve_files(chain, force_share)
+
+
+@contextmanager
+def _serve_files(chain: ImageChain, force_share: bool) -> Iterator[NbdServer]:
     with ExitStack() as stack:
-        listener, address = _listen(stack)
         images = _read_only_chain(chain, stack)
         bound = [_bound(fd, f"/layer/{number}") for number, fd in enumerate(images)]
-        names = [each.name for each in bound]
-        node = block_node(chain.layers, names, force_share=force_share)
+        names = tuple(each.name for each in bound)
+        served = Served(
+            node=block_node(chain.layers, names, chain.disk.window, force_share=force_share),
+            descriptors=tuple(images),
+            account=image_owner(images[0]),
+            names=names,
+            options=tuple(word for each in bound for word in each.options),
+            script="\n".join(each.script for each in bound),
+        )
+        yield stack.enter_context(serve(chain, served))
+
+
+@contextmanager
+def serve(chain: ImageChain, served: Served, place: Path | None = None) -> Iterator[NbdServer]:
+    """A server in a box of its own until the block ends; `place` is where it listens for others than us, too."""
+    with ExitStack() as stack:
+        listener, address = _listen(stack) if place is None else _listen_at(stack, place, served.account)
         ours, theirs = socket.socketpair()
         stack.enter_context(ours)
         with theirs, listener:
-            process = _start(json.dumps(node), listener.fileno(), theirs.fileno(), images, bound)
+            process = _start(served, listener.fileno(), theirs.fileno())
         stack.callback(stop, process, 1.0)
         _let_go(ours, process)
-        yield NbdServer(chain, process, address, names)
+        yield NbdServer(chain, process, address, served)
+
+
+def _listen_at(stack: ExitStack, place: Path, user: Account) -> tuple[socket.socket, str]:
+    """A listening socket with a name, in a directory that is ours alone; `user` may connect."""
+    place.unlink(missing_ok=True)
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(str(place))
+    stack.callback(place.unlink, missing_ok=True)
+    if os.geteuid() == 0:
+        os.chown(place, user.uid, user.gid)
+    listener.listen(MOST_CLIENTS)
+    return listener, str(place)
 
 
 def _listen(stack: ExitStack) -> tuple[socket.socket, str]:
@@ -126,7 +181,7 @@ def _listen(stack: ExitStack) -> tuple[socket.socket, str]:
     return listener, f"/proc/self/fd/{inode}"
 
 
-def _high(fd: int, stack: ExitStack) -> int:
+def high(fd: int, stack: ExitStack) -> int:
     """The same file at a number that cannot be the listening socket's."""
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_FD)
@@ -153,18 +208,17 @@ def _bound(fd: int, inside: str) -> _Bound:
     return _Bound(inside, ("--ro-bind", os.readlink(name), inside), f"[ {inside} -ef {name} ] || exit 1; exec {fd}<&-")  # noqa: PTH115
 
 
-def _start(node: str, listener: int, line: int, images: Sequence[int], bound: Sequence[_Bound]) -> Process:
+def _start(served: Served, listener: int, line: int) -> Process:
+    mode = () if served.writable else ("--read-only",)
     # Looked for here, because inside the box its absence would look like a server that dies of a bad image.
-    server = [find("qemu-nbd"), "--read-only", "--persistent", f"--shared={MOST_CLIENTS}", "json:" + node]
-    checks = "\n".join(each.script for each in bound)
-    account = image_owner(images[0])
-    threads = most_threads(account, MOST_THREADS)
-    script = SCRIPT.format(limits=LIMITS, threads=threads, line=line, listen=LISTEN_FD, listener=listener, checks=checks)
+    server = [find("qemu-nbd"), *mode, "--persistent", f"--shared={MOST_CLIENTS}", "json:" + json.dumps(served.node)]
+    threads = most_threads(served.account, MOST_THREADS)
+    script = SCRIPT.format(limits=LIMITS, threads=threads, line=line, listen=LISTEN_FD, listener=listener, checks=served.script)
     command = ["bash", "-c", script, "bash", *server]
-    options = (*DEVICES, *(word for each in bound for word in each.options))
-    passed = (listener, line, *images)
+    passed = (listener, line, *served.descriptors)
+    options = (*DEVICES, *served.options)
     # QEMU opens /dev/null for writing to learn which locks there are, and without an answer it heeds nobody's (seen with 7.2).
-    return start_boxed(command, account=account, options=options, pass_fds=passed, writes=True)
+    return start_boxed(command, account=served.account, options=options, pass_fds=passed, writes=True, connects=served.connects)
 
 
 @spending(Part.SERVER)
@@ -212,8 +266,8 @@ def read_only_layer(layer: ImageLayer, reader: Account | None = None) -> int:
 def _read_only_chain(chain: ImageChain, stack: ExitStack) -> list[int]:
     """All layers, for a box that runs as the owner of the first; devices alone are read with hardly any rights."""
     only_devices = all(Path(each.path).is_block_device() for each in chain.layers)
-    first = _high(read_only_layer(chain.layers[0], service_account() if only_devices else None), stack)
-    return [first, *(_high(read_only_layer(each, image_owner(first)), stack) for each in chain.layers[1:])]
+    first = high(read_only_layer(chain.layers[0], service_account() if only_devices else None), stack)
+    return [first, *(high(read_only_layer(each, image_owner(first)), stack) for each in chain.layers[1:])]
 
 
 def image_owner(fd: int) -> Account:

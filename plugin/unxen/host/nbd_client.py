@@ -49,6 +49,18 @@ class NbdClient:
         self._path = path
         self.size = int(handle.get_size())
 
+    @property
+    def against_writing(self) -> str:
+        """What of the server's own word speaks against writing there, empty if nothing does: `read-only`, `no-flush` where nothing
+        can be made durable, `many-clients` where it is meant for several clients at once.
+        """
+        with self._told():
+            if self._handle.is_read_only():
+                return "read-only"
+            if not self._handle.can_flush():
+                return "no-flush"
+            return "many-clients" if self._handle.can_multi_conn() else ""
+
     def read(self, start: int, length: int) -> bytes:
         """Exactly that many bytes."""
         with self._told():
@@ -123,8 +135,13 @@ class NbdClient:
 
 
 @contextmanager
-def client_on(connected: socket.socket, path: str, *, export: str = "", depths: bool = False) -> Iterator[NbdClient]:
-    """The connection that a socket already is, which is closed at the end; `path` is the disk that it is about."""
+def client_on(
+    connected: socket.socket, path: str, *, export: str = "", depths: bool = False, patience: float | None = None
+) -> Iterator[NbdClient]:
+    """The connection that a socket already is, which is closed at the end; `path` is the disk that it is about.
+
+    The server has `patience` seconds to agree, else as many as for an answer.
+    """
     import nbd  # lazily: what only looks at a disk reads it in a box, and needs no libnbd here
 
     handle = nbd.NBD()
@@ -133,7 +150,7 @@ def client_on(connected: socket.socket, path: str, *, export: str = "", depths: 
             handle.set_export_name(export)
             if depths:
                 handle.add_meta_context(DEPTH)
-            with _patience(connected):
+            with _patience(connected, patience):
                 handle.connect_socket(connected.dup().detach())
         except nbd.Error as error:
             raise _reason_of(path, error) from error
@@ -160,9 +177,9 @@ def _connected(socket_path: Path, path: str) -> socket.socket:
 
 
 @contextmanager
-def _patience(sock: socket.socket) -> Iterator[None]:
+def _patience(sock: socket.socket, seconds: float | None = None) -> Iterator[None]:
     """Hangs up when the block takes too long, by which whoever waits in it gets an error; libnbd itself waits for ever."""
-    watch = threading.Timer(ANSWER_SECONDS, _hang_up, (sock,))
+    watch = threading.Timer(seconds or ANSWER_SECONDS, _hang_up, (sock,))
     watch.daemon = True
     watch.start()
     try:

@@ -143,16 +143,18 @@ def start_boxed(
     options: Sequence[str] = (),
     pass_fds: Sequence[int] = (),
     writes: bool = False,
+    connects: bool = False,
 ) -> Process:
     """A program in a box of its own with the rights of `account`; `options` are further ones of bubblewrap.
 
-    With `writes` it may open what it reaches for writing. It cannot start processes. It has to say that it runs, and to end by
+    With `writes` it may open what it reaches for writing, with `connects` make connections; without a network of its options only
+    to sockets that have a name in the box. It cannot start processes. It has to say that it runs, and to end by
     itself when its socket is closed until then: bubblewrap ties it to its own life only as the last thing before it starts it, and
     a kill before that leaves it to itself (seen with 0.8.0). Never with --as-pid-1: the kernel does not let a dying bubblewrap
     without capabilities kill a program of another user, but its own first process inside, which takes everything with it.
     """
     mode = box_mode()
-    with _memory(filter_program(writes=writes)) as calls:
+    with _memory(filter_program(writes=writes, connects=connects)) as calls:
         limits = ("--seccomp", str(calls))
         passed = (*pass_fds, calls)
         if mode is not BoxMode.PLAIN or account.uid == 0:

@@ -17,11 +17,11 @@ from typing import Any
 from unxen.errors import Refused, refused
 from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
 from unxen.host.ledger import spending
-from unxen.host.nbd import CAUSES, MOST_THREADS, image_owner, open_layer, read_only_layer
-from unxen.host.nbd_client import NbdClient, nbd_client
+from unxen.host.nbd import CAUSES, MOST_THREADS, NbdServer, image_owner, open_layer, read_only_layer
+from unxen.host.nbd_client import NbdClient, client_on, nbd_client
 from unxen.host.process import Account, Process, StillRuns, find, run, stop
 from unxen.host.qmp import Qmp, QmpError
-from unxen.host.sandbox import DEVICES, Place, lent, most_threads, not_made, start_boxed
+from unxen.host.sandbox import DEVICES, Place, lent, most_threads, not_made, service_account, start_boxed
 from unxen.model.disk import ImageChain
 from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
@@ -33,7 +33,7 @@ PROBE = "size"
 COMMIT_SECONDS = 3600.0
 QUIT_SECONDS = 60.0
 CREATE_SECONDS = 60.0
-SOCKET = "nbd"
+SOCKET, REMOTE_SOCKET = "nbd", "remote"
 POLL_SECONDS = 0.001
 START_SECONDS = 30.0
 # Says that it runs and waits for an answer (none comes when unxen is gone) before it becomes the daemon.
@@ -52,11 +52,16 @@ class CommitFailed(Exception):
 
 @dataclass(frozen=True)
 class _Files:
-    """What the daemon is given: the layers of the disk, as descriptors that it inherits, and our directory."""
+    """What the daemon is given: the layers of the disk, as descriptors that it inherits, our directory, and whose rights it has.
+
+    A server's image has no layers here: `bridge` has it, and listens in our directory.
+    """
 
     layers: tuple[int, ...]
     directory: int
     work: Place
+    owner: Account
+    bridge: NbdServer | None = None
 
 
 class StorageDaemon:
@@ -67,7 +72,7 @@ class StorageDaemon:
         self._process = process
         self._qmp = qmp
         self._files = files
-        self._owner = image_owner(files.layers[0])
+        self._owner = files.owner
         self._exports: list[str] = []
         self._images: list[str] = []
         self.directory = directory
@@ -96,9 +101,18 @@ class StorageDaemon:
         node["file"] = {"driver": "qcow2", "file": file, "backing": {**node["file"], "read-only": True}}
         self._add(BASE, {**node, "node-name": BASE, "read-only": False})
 
+    def sync_remote(self) -> None:
+        """What was written to a server's image is on that server's stable storage."""
+        if self._files.bridge is not None:
+            with client_on(self._files.bridge.connect(), self.path) as client:
+                client.flush()
+
     def _base_node(self) -> dict[str, Any]:
+        if self._files.bridge is not None:
+            server = {"type": "unix", "path": f"{self._files.work.path}/{REMOTE_SOCKET}"}
+            return {"driver": "raw", "file": {"driver": "nbd", "server": server}}
         names = [f"/proc/self/fd/{fd}" for fd in self._files.layers]
-        node = block_node(self._chain.layers, names)
+        node = block_node(self._chain.layers, names, self._chain.disk.window)
         # Options that a command line knows and this protocol does not; `check_size` catches what they would have changed.
         for option in FORMAT_OPTIONS.get(self._chain.disk.format, {}):
             del node[option]
@@ -124,7 +138,8 @@ class StorageDaemon:
 
     def create_image(self, name: str, size: int, *, above_base: bool) -> Path:
         """A new empty qcow2 in our directory, open as the node `name`, above the disk or by itself."""
-        backing = ["-u", "-b", os.path.realpath(self.path), "-F", DRIVERS[self._chain.disk.format]] if above_base else []
+        below = self.path if self._chain.disk.remote else os.path.realpath(self.path)
+        backing = ["-u", "-b", below, "-F", DRIVERS[self._chain.disk.format]] if above_base else []
         path = self._create(name, size, backing)
         self.open_image(name, above_base=above_base)
         return path
@@ -252,18 +267,11 @@ def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False) -
     `aside`: the base is opened by `open_base_aside`.
     """
     with ExitStack() as stack:
-        # A commit writes the disk's own file, and nothing ever what is below it.
-        first = _opened(stack, open_layer(chain.layers[0]))
-        owner = image_owner(first)
-        layers = (first, *(_opened(stack, read_only_layer(layer, owner)) for layer in chain.layers[1:]))
-        if os.geteuid() == 0:
-            os.chown(directory, owner.uid, owner.gid)
-        place = _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        files = _Files(layers, place, stack.enter_context(lent(place, "/work", writable=True)))
+        files = _files(stack, chain, directory)
         listener = _listen(stack, Path(f"/proc/self/fd/{files.directory}/{SOCKET}"))
         ours, theirs = socket.socketpair()
         with theirs:
-            process = _start(owner, theirs.fileno(), listener.fileno(), files)
+            process = _start(theirs.fileno(), listener.fileno(), files)
         stack.callback(_end, process)
         listener.close()
         stack.callback(ours.close)
@@ -275,6 +283,26 @@ def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False) -
         else:
             daemon.open_base(read_only=True)
         yield daemon
+
+
+def _files(stack: ExitStack, chain: ImageChain, directory: Path) -> _Files:
+    # A commit writes the disk's own file, and nothing ever what is below it.
+    layers = [] if chain.disk.remote else [_opened(stack, open_layer(chain.layers[0]))]
+    owner = image_owner(layers[0]) if layers else service_account()
+    layers += [_opened(stack, read_only_layer(layer, owner)) for layer in chain.layers[1:]]
+    if os.geteuid() == 0:
+        os.chown(directory, owner.uid, owner.gid)
+    place = _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    bridge = _bridge(stack, chain, place) if chain.disk.remote else None
+    return _Files(tuple(layers), place, stack.enter_context(lent(place, "/work", writable=True)), owner, bridge)
+
+
+def _bridge(stack: ExitStack, chain: ImageChain, directory: int) -> NbdServer:
+    """The one connection to a server's image, from here to the end; the daemon opens and closes its own to the bridge."""
+    from unxen.host.remote import serve_remote  # lazily: most disks are files
+
+    place = Path(f"/proc/self/fd/{directory}/{REMOTE_SOCKET}")
+    return stack.enter_context(serve_remote(chain, writable=True, place=place))
 
 
 def _opened(stack: ExitStack, fd: int) -> int:
@@ -291,15 +319,22 @@ def _listen(stack: ExitStack, path: Path) -> socket.socket:
     return listener
 
 
-def _start(owner: Account, qmp: int, listener: int, files: _Files) -> Process:
+def _start(qmp: int, listener: int, files: _Files) -> Process:
     daemon: Sequence[str] = (
         # Looked for here, because inside the box its absence would look like a box that cannot be made.
         *(find("qemu-storage-daemon"), "--chardev", f"socket,id=qmp,fd={qmp}", "--monitor", "chardev=qmp"),
         *("--nbd-server", f"addr.type=fd,addr.str={listener}"),
     )
     passed = (qmp, listener, *files.work.pass_fds, *files.layers)
-    command = ["bash", "-c", SCRIPT.format(limits=LIMITS, threads=most_threads(owner, MOST_THREADS), line=qmp), "bash", *daemon]
-    return start_boxed(command, account=owner, options=(*DEVICES, *files.work.options), pass_fds=passed, writes=True)
+    command = [
+        "bash",
+        "-c",
+        SCRIPT.format(limits=LIMITS, threads=most_threads(files.owner, MOST_THREADS), line=qmp),
+        "bash",
+        *daemon,
+    ]
+    options, connects = (*DEVICES, *files.work.options), files.bridge is not None
+    return start_boxed(command, account=files.owner, options=options, pass_fds=passed, writes=True, connects=connects)
 
 
 @spending(Part.DAEMON)

@@ -6,8 +6,10 @@ Touches nothing.
 
 from enum import Enum
 
+from unxen.model.disk import Window
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
 from unxen.model.record import dataclass
+from unxen.model.remote import Remote
 
 
 class EntryKind(Enum):
@@ -50,7 +52,7 @@ class DiskRow:
     """One disk of an entry. `key` names its file whatever path leads to it. `size` is what a guest sees, `file_size` the file's own
     length before the repair. `work` is the directory of its overlay, `undo` the image with the old bytes; empty when they are gone.
     `final_size` is the length that a raw file is cut to when the commit is done, None for the one that it has then. `backing_dirs`
-    are the directories of its backing files, which were allowed then.
+    are the directories of its backing files, which were allowed then. `window` and `remote` are those of the disk.
     """
 
     number: DiskNumber
@@ -63,6 +65,8 @@ class DiskRow:
     undo: str = ""
     final_size: int | None = None
     backing_dirs: tuple[str, ...] = ()
+    window: Window | None = None
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True)

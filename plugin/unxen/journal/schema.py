@@ -59,6 +59,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     ("create table outcomes (number integer primary key autoincrement, at real not null, document text not null)",),
     ("alter table disks add column backing_dirs text not null default '[]'",),
+    (
+        "alter table disks add column window text not null default 'null'",
+        "alter table disks add column remote text not null default 'null'",
+    ),
 )
 VERSION = len(STEPS)
 

@@ -19,7 +19,10 @@ from unxen.host.files import private_directory
 from unxen.journal.place import FILE, reason_of
 from unxen.journal.records import DefinitionRow, DiskRow, Entry, EntryKind, EntryState, RangeRole, RangeRow
 from unxen.journal.schema import SchemaError, prepare
+from unxen.model.codec import decode, encode
+from unxen.model.disk import Window
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.remote import Remote
 
 BUSY_SECONDS = 30.0
 
@@ -143,7 +146,7 @@ class Journal:
         return DefinitionRow(row[0], Bus(row[1]), row[2], row[3]) if row else None
 
     def _disks(self, entry: int) -> tuple[DiskRow, ...]:
-        columns = "number, key, path, format, size, file_size, work, undo, final_size, backing_dirs"
+        columns = "number, key, path, format, size, file_size, work, undo, final_size, backing_dirs, window, remote"
         with self._told():
             rows = self._connection.execute(f"select {columns} from disks where entry = ? order by number", (entry,)).fetchall()
         return tuple(_disk(row) for row in rows)
@@ -157,9 +160,10 @@ class Journal:
         return tuple(RangeRow(DiskNumber(row[0]), RangeRole(row[1]), *row[2:]) for row in rows)
 
     def _add_disk(self, entry: int, disk: DiskRow) -> None:
-        columns = "entry, number, key, path, format, size, file_size, work, undo, final_size, backing_dirs"
+        columns = "entry, number, key, path, format, size, file_size, work, undo, final_size, backing_dirs, window, remote"
         row = (entry, disk.number, disk.key, disk.path, disk.format.value, disk.size, disk.file_size, disk.work, disk.undo)
-        more = (disk.final_size, json.dumps(disk.backing_dirs))
+        place = (json.dumps(encode(disk.window)), json.dumps(encode(disk.remote)))
+        more = (disk.final_size, json.dumps(disk.backing_dirs), *place)
         marks = ", ".join("?" * (len(row) + len(more)))
         self._connection.execute(f"insert into disks ({columns}) values ({marks})", (*row, *more))
 
@@ -200,9 +204,13 @@ class Journal:
 
 
 def _disk(row: tuple[Any, ...]) -> DiskRow:
-    number, key, path, kind, size, file_size, work, undo, final_size, backing = row
-    dirs = tuple(json.loads(backing))
-    return DiskRow(DiskNumber(number), key, path, ImageFormat(kind), size, file_size, work, undo, final_size, dirs)
+    number, key, path, kind, size, file_size, work, undo, final_size, backing, window, remote = row
+    return DiskRow(
+        *(DiskNumber(number), key, path, ImageFormat(kind), size, file_size, work, undo, final_size),
+        backing_dirs=tuple(json.loads(backing)),
+        window=decode(Window, document) if (document := json.loads(window)) else None,
+        remote=decode(Remote, document) if (document := json.loads(remote)) else None,
+    )
 
 
 @contextmanager

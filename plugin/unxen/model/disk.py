@@ -6,15 +6,29 @@ Touches nothing. A header is what the unprivileged reader saw; whether it is acc
 
 from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.record import dataclass
+from unxen.model.remote import Remote
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a file that is the image, in bytes."""
+
+    start: int
+    length: int
 
 
 @dataclass(frozen=True)
 class Disk:
-    """One image file or block device of a guest, its format explicit."""
+    """One image of a guest, its format explicit: a file or a block device, or `remote`, and then `path` is its URL.
+
+    `window`: only this part of it is the guest's disk; raw images alone can have one.
+    """
 
     number: DiskNumber
     path: str
     format: ImageFormat
+    window: Window | None = None
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ class ReasonKind(Enum):
     EXPORT_DAMAGED = "export-damaged"
     DEFINITION_INVALID = "definition-invalid"
     READ_ONLY = "read-only"
+    REMOTE_UNREACHABLE = "remote-unreachable"
+    REMOTE_UNSUPPORTED = "remote-unsupported"
+    REMOTE_WITHOUT_LOCK = "remote-without-lock"
     BACKING_OF_OTHERS = "backing-of-others"
 
     HIVE_DAMAGED = "hive-damaged"

@@ -17,6 +17,7 @@ from unxen.model.disk import Disk
 from unxen.model.guest import Guest
 from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.reason import Reason, ReasonKind, reason
+from unxen.model.remote import is_remote
 from unxen.model.settings import Settings
 from unxen.platforms.base import Ability, GuestState, HookCall, StillStopped
 
@@ -114,6 +115,9 @@ def _cannot(what: str) -> Refused:
 
 
 def _disk(number: int, path: str, formats: Sequence[str]) -> Disk:
+    if is_remote(path):
+        problem = f"images on servers are reached by the name of their guest; a file of that name is ./{path}"
+        raise refused(ReasonKind.USAGE, path, problem=problem)
     if number <= len(formats):
         return Disk(DiskNumber(number), path, format_named(formats[number - 1]))
     by_name = FORMATS_BY_NAME.get(PurePath(path).suffix.lower())

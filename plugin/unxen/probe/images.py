@@ -26,6 +26,7 @@ from unxen.model.settings import Settings
 
 T = TypeVar("T")
 MOST_LAYERS = 64
+SECTOR = 512
 # As QEMU tells protocols from paths: a colon before the first slash.
 PROTOCOL = re.compile(r"[^/]*:")
 BACKING_FORMATS = {
@@ -83,7 +84,7 @@ def _chain(disk: Disk, box: Box, backing_dirs: Sequence[Path]) -> ImageChain:
     # A disk given by a link lies in two directories that somebody chose.
     own = (Path(os.path.realpath(disk.path)).parent, Path(os.path.realpath(Path(disk.path).parent)))
     allowed = [*own, *(Path(os.path.realpath(each)) for each in backing_dirs)]
-    layers = [_layer(disk.path, disk.format, box, ReasonKind.DISK_MISSING)]
+    layers = [_remote_layer(disk) if disk.remote else _windowed(disk, _layer(disk.path, disk.format, box, ReasonKind.DISK_MISSING))]
     while layers[-1].header.backing_file:
         if len(layers) == MOST_LAYERS:
             raise refused(ReasonKind.BACKING_CYCLE, disk.path, depth=MOST_LAYERS)
@@ -93,6 +94,31 @@ def _chain(disk: Disk, box: Box, backing_dirs: Sequence[Path]) -> ImageChain:
             raise refused(ReasonKind.BACKING_CYCLE, disk.path, path=path)
         layers.append(layer)
     return ImageChain(disk, tuple(layers))
+
+
+def _remote_layer(disk: Disk) -> ImageLayer:
+    """A server's image has no header that anybody reads: raw is what can be had there."""
+    if disk.format is not ImageFormat.RAW:
+        raise refused(ReasonKind.REMOTE_UNSUPPORTED, disk.path, feature="the format", value=disk.format.value)
+    from unxen.host.remote import size_of  # lazily: most disks are files
+
+    size = size_of(disk)
+    return ImageLayer(disk.path, ImageHeader(ImageFormat.RAW, size), 0, 0, size)
+
+
+def _windowed(disk: Disk, layer: ImageLayer) -> ImageLayer:
+    """The same with the window's size; a window that is not wholly inside would be cut off by QEMU, or refused."""
+    window = disk.window
+    if window is None:
+        return layer
+    if disk.format is not ImageFormat.RAW:
+        raise refused(ReasonKind.UNSUPPORTED_FEATURE, disk.path, feature="slices", format=disk.format.value)
+    if window.length <= 0 or window.length % SECTOR or not 0 <= window.start <= layer.file_size - window.length:
+        place = f"{window.start}+{window.length}"
+        raise refused(
+            ReasonKind.IMAGE_DAMAGED, disk.path, cause=f"the slice {place} is not within the {layer.file_size} bytes there"
+        )
+    return replace(layer, header=replace(layer.header, virtual_size=window.length))
 
 
 def _layer(path: str, kind: ImageFormat, box: Box, missing: ReasonKind) -> ImageLayer:

@@ -76,6 +76,9 @@ def _check_whole(change: Change) -> None:
 
 
 def _settle(change: Change) -> None:
+    if change.held.disk.remote is not None:
+        change.held.daemon.sync_remote()
+        return
     path = Path(change.held.disk.path)
     sync_file(path)
     sync_directory(path.parent)
@@ -127,7 +130,8 @@ def _is_untouched(change: Change) -> bool:
     daemon.open_base(read_only=True)
     if held.disk.format is ImageFormat.QCOW2:
         check_image(held.chain)
-    same_length = held.disk.format is not ImageFormat.RAW or length_of(held.disk.path) == change.length
+    cut = held.disk.format is ImageFormat.RAW and held.disk.remote is None
+    same_length = not cut or length_of(held.disk.path) == change.length
     return same_length and disk_is(daemon, change.rows, after=False)
 
 
@@ -135,7 +139,8 @@ def _cut_to_length(held: HeldDisk, length: int) -> None:
     """A raw file as long as it was: QEMU makes one of an odd length longer when it writes the last sector. Reopens it read-only."""
     held.daemon.close_image(BASE)
     path = held.disk.path
-    if held.disk.format is ImageFormat.RAW and Path(path).is_file() and length_of(path) > length:
+    cut = held.disk.format is ImageFormat.RAW and held.disk.remote is None
+    if cut and Path(path).is_file() and length_of(path) > length:
         os.truncate(path, length)
     held.daemon.open_base(read_only=True)
 

@@ -25,6 +25,7 @@ from unxen.model.ids import ImageFormat
 from unxen.model.progress import Listener, Remark
 from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass
+from unxen.model.remote import Remote
 from unxen.model.settings import Settings
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
 from unxen.repair.leftovers import LOCKS, throw_away
@@ -49,8 +50,9 @@ class HeldDisk:
 def hold(guest: Guest, settings: Settings, listener: Listener, box: Box | None = None) -> Iterator[tuple[HeldDisk, ...]]:
     """All disks of a guest, locked and open read-only until the block ends; headers are read in the guest's box, if it has one."""
     paths = [disk.path for disk in guest.disks]
-    for path in paths:
-        _check_there(path)
+    for disk in guest.disks:
+        if disk.remote is None:
+            _check_there(disk.path)
     with ExitStack() as stack:
         locks = settings.state_dir / LOCKS
         remark = Remark("waiting", (("seconds", f"{settings.wait_seconds:g}"),))
@@ -85,6 +87,9 @@ def _held(stack: ExitStack, chain: ImageChain, state_dir: Path) -> HeldDisk:
 def forbid_others(stack: ExitStack, chain: ImageChain) -> None:
     """Nobody else may write; so we must be able to. An image with a format is kept from machines by its daemon, others by us."""
     path = chain.disk.path
+    if chain.disk.remote is not None:
+        _refuse_unlocked(chain.disk.remote)
+        return
     if cause := read_only_cause(path):
         raise refused(ReasonKind.READ_ONLY, path, cause=cause)
     if Path(path).is_block_device():
@@ -96,6 +101,13 @@ def forbid_others(stack: ExitStack, chain: ImageChain) -> None:
             raise refused(ReasonKind.NO_PERMISSION, path, cause=error.strerror) from error
         stack.callback(os.close, fd)
         forbid_machines(fd, path)
+
+
+def _refuse_unlocked(remote: Remote) -> None:
+    from unxen.host.remote import against_writing  # lazily: most disks are files
+
+    if reasons := against_writing(remote):
+        raise Refused(*reasons)
 
 
 def _clear_leftovers(state_dir: Path, paths: list[str]) -> None:

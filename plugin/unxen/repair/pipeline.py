@@ -129,7 +129,7 @@ class Pipeline:
         state = private_directory(self.settings.state_dir)
         _check_free(state, 2 * hives + SPARE_BYTES * len(disks), setting=STATE_SETTING)
         for each in disks:
-            if not Path(each.disk.path).is_block_device():
+            if each.disk.remote is None and not Path(each.disk.path).is_block_device():
                 _check_free(Path(each.disk.path).absolute().parent, hives)
 
     def _until_verified(

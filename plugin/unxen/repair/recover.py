@@ -74,9 +74,14 @@ def _lock_names(entry: Entry) -> dict[str, str]:
     """The names under which its process held the disks, and those that their files have now."""
     names = {disk.key: disk.path for disk in entry.disks}
     for disk in entry.disks:
-        if os.path.exists(disk.path):  # noqa: PTH110
+        if _is_there(disk):
             names[disk_key(disk.path)] = disk.path
     return names
+
+
+def _is_there(row: DiskRow) -> bool:
+    """Whether there is something to be opened; whether a server has its image, only the opening tells."""
+    return row.remote is not None or os.path.exists(row.path)  # noqa: PTH110
 
 
 def _finish(journal: Journal, entry: Entry, settings: Settings) -> None:
@@ -93,10 +98,10 @@ def _finish(journal: Journal, entry: Entry, settings: Settings) -> None:
 
 
 def _torn(stack: ExitStack, entry: Entry, row: DiskRow, settings: Settings) -> TornDisk:
-    if not os.path.exists(row.path):  # noqa: PTH110
+    if not _is_there(row):
         raise refused(ReasonKind.DISK_MISSING, row.path, entry=entry.id)
     with Box.open() as box:
-        disk = Disk(row.number, row.path, row.format)
+        disk = Disk(row.number, row.path, row.format, row.window, row.remote)
         allowed = (*settings.backing_dirs, *map(Path, row.backing_dirs))
         (chain,) = check_images([disk], box, allowed, after_crash=True)
     check_writable_headers(chain, after_crash=True)

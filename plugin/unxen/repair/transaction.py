@@ -200,12 +200,14 @@ def _row(held: HeldDisk, final_size: int | None) -> DiskRow:
     return DiskRow(
         number=held.disk.number,
         key=held.key,
-        path=str(Path(held.disk.path).absolute()),
+        path=held.disk.path if held.disk.remote else str(Path(held.disk.path).absolute()),
         format=held.disk.format,
         size=held.chain.virtual_size,
         file_size=held.file_size,
         work=str(held.daemon.directory),
         final_size=final_size,
+        window=held.disk.window,
+        remote=held.disk.remote,
         backing_dirs=tuple(sorted({str(Path(os.path.realpath(layer.path)).parent) for layer in held.chain.layers[1:]})),
     )
 

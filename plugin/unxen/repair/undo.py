@@ -51,10 +51,11 @@ class Found:
 def find_repair(journal: Journal, held: Sequence[HeldDisk], target: Sequence[str]) -> Found:
     """The newest repair of these disks whose old bytes are still there, by their files, else by what is on them."""
     entries = [each for each in journal.in_states(DONE_STATES) if each.kind is not EntryKind.UNDO and _is_kept(each)]
-    by_key = {each.key: each for each in held}
-    same = [entry for entry in entries if all(row.key in by_key for row in entry.disks)]
+    # Two guests may have different parts of one file.
+    by_place = {(each.key, each.disk.window): each for each in held}
+    same = [entry for entry in entries if all((row.key, row.window) in by_place for row in entry.disks)]
     for entry in same[:1]:
-        found = Found(entry, tuple(_pair(journal, entry, by_key[row.key], row) for row in entry.disks))
+        found = Found(entry, tuple(_pair(journal, entry, by_place[row.key, row.window], row) for row in entry.disks))
         if all(pair.as_left for pair in found.pairs):
             return found
     # A device that got another's number since is told from it by what is on it, like a disk that was moved.

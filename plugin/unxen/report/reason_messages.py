@@ -189,6 +189,23 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         "[{cause}]",
         "Make the file writable (chmod u+w, chattr -i, remount), or repair a copy; unxen never changes these for you.",
     ),
+    ReasonKind.REMOTE_UNREACHABLE: ReasonText(
+        "{subject} cannot be reached",
+        _CAUSE,
+        "See that the server runs, that this host reaches it, and that it serves an image of that name to this host.",
+    ),
+    ReasonKind.REMOTE_UNSUPPORTED: ReasonText(
+        "{subject}: images on a server are not reached with {feature}[ {value}]",
+        _CAUSE,
+        "Attach it to this host by the storage's own means (rbd map, iscsiadm, a mount), repair that by its path with --format,"
+        " and detach it again.",
+    ),
+    ReasonKind.REMOTE_WITHOUT_LOCK: ReasonText(
+        "{subject} can be looked at and not repaired: nothing keeps other hosts from using it meanwhile[, {cause}]",
+        "",
+        "Serve it by NBD to one client at a time (qemu-nbd --persistent without --shared), or attach it to this host as a block"
+        " device while its guest is off, and repair that by its path.",
+    ),
     ReasonKind.BACKING_OF_OTHERS: ReasonText(
         "other disks use {subject} as their backing file[: {user}][: {path}]",
         "Changing it would corrupt every disk that is built on it.[ {cause}]",

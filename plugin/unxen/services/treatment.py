@@ -34,6 +34,7 @@ PASSING = frozenset(
         ReasonKind.DISK_MISSING,
         ReasonKind.NO_PERMISSION,
         ReasonKind.BACKING_MISSING,
+        ReasonKind.REMOTE_UNREACHABLE,
         ReasonKind.TOOL_MISSING,
         ReasonKind.TOOL_FAILED,
         ReasonKind.NO_SPACE,

@@ -31,13 +31,17 @@ def _unwritable(chain: ImageChain) -> tuple[Reason, ...]:
         check_writable_headers(chain)
     except Refused as error:
         return error.reasons
+    if chain.disk.remote is not None:
+        from unxen.host.remote import against_writing  # lazily: most disks are files
+
+        return against_writing(chain.disk.remote)
     cause = read_only_cause(chain.disk.path)
     return (reason(ReasonKind.READ_ONLY, chain.disk.path, cause=cause),) if cause else ()
 
 
 def built_upon(guest: Guest, platform: Platform, settings: Settings) -> tuple[Reason, ...]:
     """Disks of other guests that have one of these as their backing file: changing it would corrupt every one of them."""
-    ours = {_identity(disk.path): disk.path for disk in guest.disks}
+    ours = {_identity(disk.path): disk.path for disk in guest.disks if disk.remote is None}
     allowed = (*allowed_directories(guest, settings), *(Path(os.path.realpath(path)).parent for path in ours.values()))
     for disk in platform.neighbours(guest):
         for below in _below(disk, allowed):

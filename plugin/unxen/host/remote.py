@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image on a server is read and written through one more qemu-nbd, so that nothing else needs to know that it is no file.
+
+Starts processes and connects to servers. For NBD the connection is made here and handed to a box that has no network, and there is
+one from begin to end; for other protocols the box has the host's network, because a library of the protocol makes the connection.
+Either has no rights of anybody. A server that is not there is Refused(REMOTE_UNREACHABLE), a missing driver Refused(TOOL_MISSING).
+"""
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from unxen.errors import Refused, refused
+from unxen.host.block_node import window_options
+from unxen.host.nbd import CAUSES, GREETING, NbdServer, Served, high, serve
+from unxen.host.nbd_client import client_on
+from unxen.host.sandbox import service_account
+from unxen.model.disk import Disk, ImageChain
+from unxen.model.reason import Reason, ReasonKind, reason
+from unxen.model.remote import Protocol, Remote
+
+CONNECT_SECONDS = 10.0
+# A server that serves one client at a time accepts the next one, and says nothing to it (seen with qemu-nbd).
+GREET_SECONDS = 5.0
+SECOND_SECONDS = 1.0
+ATTEMPTS, PAUSE_SECONDS = 3, 0.3
+NETWORK = ("--share-net",)
+# What libraries need to find a server by its name and to trust it; the one of Ceph, to find its monitors.
+FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ceph")
+REMOTE_CAUSES = (*CAUSES, ("Unknown driver", ReasonKind.TOOL_MISSING), ("Unknown protocol", ReasonKind.TOOL_MISSING))
+DRIVERS_PACKAGE = "qemu-block-extra"
+
+
+@contextmanager
+def serve_remote(chain: ImageChain, *, writable: bool = False, place: Path | None = None) -> Iterator[NbdServer]:
+    """A server's image, served here until the block ends; `place` is where it listens for others than us, too."""
+    for attempt in range(ATTEMPTS):
+        with ExitStack() as stack:
+            try:
+                server = stack.enter_context(serve(chain, _served(stack, chain.disk, writable), place))
+                _first_client(server, chain.disk).close()
+            except Refused as error:
+                if not _may_pass(error.reasons) or attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                yield server
+                return
+        time.sleep(PAUSE_SECONDS)
+
+
+def _may_pass(found: Sequence[Reason]) -> bool:
+    """A server for one client turns the next one away until it has noticed that the last one is gone (seen with nbdkit)."""
+    return any(each.kind is ReasonKind.REMOTE_UNREACHABLE for each in found)
+
+
+def size_of(disk: Disk) -> int:
+    """Bytes of a server's image, or of the window into it."""
+    with serve_remote(ImageChain(disk, ())) as server, client_on(server.connect(), disk.path) as client:
+        return client.size
+
+
+def _first_client(server: NbdServer, disk: Disk) -> socket.socket:
+    """What the server says before it serves anybody; a missing driver is told by the package that has it."""
+    try:
+        return server.connect()
+    except Refused as error:
+        if error.first.kind is not ReasonKind.TOOL_MISSING or disk.remote is None:
+            raise
+        tool = f"QEMU's driver for {disk.remote.protocol.value}"
+        raise refused(ReasonKind.TOOL_MISSING, disk.path, tool=tool, package=DRIVERS_PACKAGE) from error
+
+
+def _served(stack: ExitStack, disk: Disk, writable: bool) -> Served:
+    remote = disk.remote
+    assert remote is not None
+    held: tuple[int, ...] = ()
+    if remote.protocol is Protocol.NBD:
+        held = (high(connected(remote).detach(), stack),)
+    network = remote.protocol is not Protocol.NBD
+    files = [word for path in (*FILES, *filter(None, [remote.conf])) for word in ("--ro-bind-try", path, path)]
+    return Served(
+        node={"driver": "raw", "file": _node(remote, *held), **window_options(disk.window)},
+        descriptors=held,
+        account=service_account(),
+        options=(*NETWORK, *files) if network else (),
+        connects=network,
+        writable=writable,
+        causes=REMOTE_CAUSES,
+        otherwise=ReasonKind.REMOTE_UNREACHABLE,
+    )
+
+
+def _node(remote: Remote, connection: int = -1) -> dict[str, Any]:
+    """What QEMU is told; every part of a name is a value of its own, and none is ever a part of a command."""
+    match remote.protocol:
+        case Protocol.NBD:
+            return {"driver": "nbd", "server": {"type": "fd", "str": str(connection)}, "export": remote.name}
+        case Protocol.RBD:
+            return _rbd(remote)
+        case Protocol.ISCSI:
+            target, _, lun = remote.name.rpartition("/")
+            portal = f"{_host(remote)}:{remote.port}"
+            return {"driver": "iscsi", "transport": "tcp", "portal": portal, "target": target, "lun": int(lun)}
+    return {"driver": remote.protocol.value, "url": remote.url}
+
+
+def _rbd(remote: Remote) -> dict[str, Any]:
+    pool, _, image = remote.name.partition("/")
+    node: dict[str, Any] = {"driver": "rbd", "pool": pool, "image": image}
+    if remote.monitors:
+        node["server"] = [{"host": host, "port": str(port or 6789)} for host, port in remote.monitors]
+    return node | ({"conf": remote.conf} if remote.conf else {})
+
+
+def _host(remote: Remote) -> str:
+    return f"[{remote.host}]" if ":" in remote.host else remote.host
+
+
+def connected(remote: Remote) -> socket.socket:
+    """A connection on which an NBD server has begun to speak; Refused(IN_USE) when it speaks with somebody else only."""
+    sock = _reached(remote)
+    try:
+        sock.settimeout(GREET_SECONDS)
+        heard = sock.recv(len(GREETING), socket.MSG_PEEK | socket.MSG_WAITALL)
+        sock.settimeout(None)
+    except TimeoutError as error:
+        sock.close()
+        raise refused(ReasonKind.IN_USE, remote.url, user="another client of its server, which serves one at a time") from error
+    except OSError as error:
+        sock.close()
+        raise _unreachable(remote, error.strerror or str(error)) from error
+    if heard != GREETING:
+        sock.close()
+        raise _unreachable(remote, "no NBD server answers there")
+    return sock
+
+
+def _reached(remote: Remote) -> socket.socket:
+    try:
+        if not remote.socket:
+            return socket.create_connection((remote.host, remote.port), CONNECT_SECONDS)
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(remote.socket)
+        except OSError:
+            sock.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        raise _unreachable(remote, getattr(error, "strerror", None) or str(error)) from error
+    return sock
+
+
+def _unreachable(remote: Remote, cause: str) -> Refused:
+    return refused(ReasonKind.REMOTE_UNREACHABLE, remote.url, cause=cause)
+
+
+def against_writing(remote: Remote) -> tuple[Reason, ...]:
+    """Why this image must not be written: nothing would keep another host's machine from using it meanwhile, or it cannot be.
+
+    A server of NBD that is for one client, and serves no second one beside us, is a lock: whoever is connected has the image.
+    """
+    if remote.vouched:
+        return ()
+    if remote.protocol is not Protocol.NBD:
+        return (reason(ReasonKind.REMOTE_WITHOUT_LOCK, remote.url, protocol=remote.protocol.value),)
+    for _ in range(ATTEMPTS):
+        if not _may_pass(found := _against_writing(remote)):
+            break
+        time.sleep(PAUSE_SECONDS)
+    return found
+
+
+def _against_writing(remote: Remote) -> tuple[Reason, ...]:
+    try:
+        with client_on(connected(remote), remote.url, export=remote.name) as client:
+            cause = client.against_writing or ("many-clients" if _serves_another(remote) else "")
+    except Refused as error:
+        return tuple(_of_server(remote, each) for each in error.reasons)
+    if cause == "read-only":
+        return (reason(ReasonKind.READ_ONLY, remote.url, cause="read-only-export"),)
+    return (reason(ReasonKind.REMOTE_WITHOUT_LOCK, remote.url, protocol=remote.protocol.value, cause=cause),) if cause else ()
+
+
+def _of_server(remote: Remote, found: Reason) -> Reason:
+    """What a library says of a server that it has been connected to."""
+    if found.kind is not ReasonKind.TOOL_FAILED:
+        return found
+    return reason(ReasonKind.REMOTE_UNREACHABLE, remote.url, cause=found.detail("cause"))
+
+
+def _serves_another(remote: Remote) -> bool:
+    """Whether a second client gets as far as to the image."""
+    with suppress(Refused):
+        sock = _reached(remote)
+        with sock, client_on(sock, remote.url, export=remote.name, patience=SECOND_SECONDS):
+            return True
+    return False
