@@ -261,13 +261,13 @@ def file_length(fd: int) -> int:
 
 
 @contextmanager
-def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False) -> Iterator[StorageDaemon]:
+def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False, read_only: bool = False) -> Iterator[StorageDaemon]:
     """The daemon of one disk, its base open read-only. `directory` is ours alone; what lies in it stays when the block ends.
 
-    `aside`: the base is opened by `open_base_aside`.
+    `aside`: the base is opened by `open_base_aside`. `read_only`: a server's image can never be written.
     """
     with ExitStack() as stack:
-        files = _files(stack, chain, directory)
+        files = _files(stack, chain, directory, writable=not read_only)
         listener = _listen(stack, Path(f"/proc/self/fd/{files.directory}/{SOCKET}"))
         ours, theirs = socket.socketpair()
         with theirs:
@@ -285,7 +285,7 @@ def storage_daemon(chain: ImageChain, directory: Path, *, aside: bool = False) -
         yield daemon
 
 
-def _files(stack: ExitStack, chain: ImageChain, directory: Path) -> _Files:
+def _files(stack: ExitStack, chain: ImageChain, directory: Path, *, writable: bool) -> _Files:
     # A commit writes the disk's own file, and nothing ever what is below it.
     layers = [] if chain.disk.remote else [_opened(stack, open_layer(chain.layers[0]))]
     owner = image_owner(layers[0]) if layers else service_account()
@@ -293,16 +293,16 @@ def _files(stack: ExitStack, chain: ImageChain, directory: Path) -> _Files:
     if os.geteuid() == 0:
         os.chown(directory, owner.uid, owner.gid)
     place = _opened(stack, os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-    bridge = _bridge(stack, chain, place) if chain.disk.remote else None
+    bridge = _bridge(stack, chain, place, writable) if chain.disk.remote else None
     return _Files(tuple(layers), place, stack.enter_context(lent(place, "/work", writable=True)), owner, bridge)
 
 
-def _bridge(stack: ExitStack, chain: ImageChain, directory: int) -> NbdServer:
+def _bridge(stack: ExitStack, chain: ImageChain, directory: int, writable: bool) -> NbdServer:
     """The one connection to a server's image, from here to the end; the daemon opens and closes its own to the bridge."""
     from unxen.host.remote import serve_remote  # lazily: most disks are files
 
     place = Path(f"/proc/self/fd/{directory}/{REMOTE_SOCKET}")
-    return stack.enter_context(serve_remote(chain, writable=True, place=place))
+    return stack.enter_context(serve_remote(chain, writable=writable, place=place))
 
 
 def _opened(stack: ExitStack, fd: int) -> int:

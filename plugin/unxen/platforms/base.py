@@ -74,6 +74,14 @@ class Starting(Protocol):
 
 
 @runtime_checkable
+class Completing(Protocol):
+    """A platform that keeps another text than it was given."""
+
+    def kept(self, guest: Guest, given: str, /) -> str:
+        """The definition as it stands, if it can be what the platform made of that text; else empty."""
+
+
+@runtime_checkable
 class Settling(Protocol):
     """A platform on which a crash can leave a guest locked."""
 

@@ -23,9 +23,8 @@ from unxen.model.disk import Disk, ImageChain
 from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
 from unxen.model.progress import Listener, Remark
-from unxen.model.reason import ReasonKind
+from unxen.model.reason import Reason, ReasonKind
 from unxen.model.record import dataclass
-from unxen.model.remote import Remote
 from unxen.model.settings import Settings
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
 from unxen.repair.leftovers import LOCKS, throw_away
@@ -33,12 +32,16 @@ from unxen.repair.leftovers import LOCKS, throw_away
 
 @dataclass(frozen=True)
 class HeldDisk:
-    """A disk that is ours: its checked chain, its daemon, its name in the journal, and its file's length when it was taken."""
+    """A disk that is ours: its checked chain, its daemon, its name in the journal, and its file's length when it was taken.
+
+    `against`: why it is only to be read. A server's image without a lock may be a second disk that nobody changes.
+    """
 
     chain: ImageChain
     daemon: StorageDaemon
     key: str
     file_size: int
+    against: tuple[Reason, ...] = ()
 
     @property
     def disk(self) -> Disk:
@@ -75,20 +78,23 @@ def _check_there(path: str) -> None:
 def _held(stack: ExitStack, chain: ImageChain, state_dir: Path) -> HeldDisk:
     path = chain.disk.path
     check_writable_headers(chain)
-    forbid_others(stack, chain)
+    against = _against(chain.disk)
+    if chain.disk.remote is None:
+        forbid_others(stack, chain)
     key = disk_key(path)
     directory = private_directory(state_dir / WORK / key)
     stack.callback(_remove_empty, directory)
-    daemon = stack.enter_context(storage_daemon(chain, directory))
+    daemon = stack.enter_context(storage_daemon(chain, directory, read_only=bool(against)))
     daemon.check_size()
-    return HeldDisk(chain, daemon, key, chain.layers[0].file_size)
+    return HeldDisk(chain, daemon, key, chain.layers[0].file_size, against)
 
 
 def forbid_others(stack: ExitStack, chain: ImageChain) -> None:
     """Nobody else may write; so we must be able to. An image with a format is kept from machines by its daemon, others by us."""
     path = chain.disk.path
+    if against := _against(chain.disk):
+        raise Refused(*against)
     if chain.disk.remote is not None:
-        _refuse_unlocked(chain.disk.remote)
         return
     if cause := read_only_cause(path):
         raise refused(ReasonKind.READ_ONLY, path, cause=cause)
@@ -103,11 +109,13 @@ def forbid_others(stack: ExitStack, chain: ImageChain) -> None:
         forbid_machines(fd, path)
 
 
-def _refuse_unlocked(remote: Remote) -> None:
+def _against(disk: Disk) -> tuple[Reason, ...]:
+    """Why a server's image is not to be written; files and devices are asked by their locks."""
+    if disk.remote is None:
+        return ()
     from unxen.host.remote import against_writing  # lazily: most disks are files
 
-    if reasons := against_writing(remote):
-        raise Refused(*reasons)
+    return against_writing(disk.remote)
 
 
 def _clear_leftovers(state_dir: Path, paths: list[str]) -> None:

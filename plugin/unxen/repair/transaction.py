@@ -190,7 +190,12 @@ def begin(
     final_sizes: Mapping[DiskNumber, int] | None = None,
     definition: DefinitionRow | None = None,
 ) -> Transaction:
-    """A new entry, durable, with nothing done yet. `final_sizes`: lengths that raw files are cut to at the end."""
+    """A new entry, durable, with nothing done yet. `final_sizes`: lengths that raw files are cut to at the end.
+
+    Refused when one of the disks is only to be read.
+    """
+    if against := tuple(each for held in disks for each in held.against):
+        raise Refused(*against)
     rows = [_row(each, (final_sizes or {}).get(each.disk.number)) for each in disks]
     entry = journal.begin(kind, target, plan_id, plan, rows, undoes, definition)
     return Transaction(journal, entry, state_dir, disks, rows)

@@ -18,7 +18,7 @@ from unxen.knowledge.tables import Knowledge
 from unxen.model.disk import ImageChain
 from unxen.model.facts import GuestFacts
 from unxen.model.guest import Guest
-from unxen.model.ids import Bus, InstallationId
+from unxen.model.ids import Bus, DiskNumber, InstallationId
 from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step, nobody
@@ -135,10 +135,15 @@ def _with_definition(outcome: Outcome, guest: Guest, platform: Platform, setting
     return replace(outcome, definition=changes, reasons=outcome.reasons + against, verdict=Verdict.REFUSED if against else wanted)
 
 
+def _to_be_changed(facts: GuestFacts, judgement: Judgement) -> frozenset[DiskNumber]:
+    planned = {each.installation for each in judgement.plan.installations if each.edits}
+    return frozenset(each.disk for each in facts.installations if each.id in planned)
+
+
 def _outcome(verb: str, guest: Guest, settings: Settings, seen: Seen, judgement: Judgement, watch: Stopwatch) -> Outcome:
     reasons = unfinished(seen.chains, settings)
     if judgement.verdict is Verdict.REPAIRABLE:
-        reasons += unwritable(seen.chains)
+        reasons += unwritable(seen.chains, _to_be_changed(seen.facts, judgement))
     return Outcome(
         verb=verb,
         target=guest.target,

@@ -5,7 +5,7 @@ Reads file states and the journal. Gives reasons instead of raising them, so tha
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from unxen.errors import Refused
@@ -15,15 +15,17 @@ from unxen.host.sandbox import Box
 from unxen.journal.unfinished import unfinished_commits
 from unxen.model.disk import Disk, ImageChain, ImageLayer
 from unxen.model.guest import Guest
+from unxen.model.ids import DiskNumber
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
 from unxen.platforms.base import Platform
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
 
 
-def unwritable(chains: Sequence[ImageChain]) -> tuple[Reason, ...]:
-    """Why these disks must not be written, in the order in which a repair would find out."""
-    return tuple(each for chain in chains for each in _unwritable(chain))
+def unwritable(chains: Sequence[ImageChain], changed: Container[DiskNumber]) -> tuple[Reason, ...]:
+    """Why these disks must not be written, as a repair would find out; a server's image only if it is changed."""
+    asked = [each for each in chains if each.disk.remote is None or each.disk.number in changed]
+    return tuple(each for chain in asked for each in _unwritable(chain))
 
 
 def _unwritable(chain: ImageChain) -> tuple[Reason, ...]:

@@ -15,7 +15,7 @@ from unxen.model.guest import Guest
 from unxen.model.ids import Bus
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
-from unxen.platforms.base import Platform
+from unxen.platforms.base import Completing, Platform
 
 
 def row_of(guest: Guest, bus: Bus, switch: Switch) -> DefinitionRow | None:
@@ -51,16 +51,25 @@ def failed_switch(error: Refused, guest: Guest, bus: Bus) -> tuple[Reason, ...]:
 def pending(journal: Journal, platform: Platform, guest: Guest) -> Entry | None:
     """The newest entry of this guest when its switch was not made and the definition still is as it was then.
 
-    One whose switch was made and only not told any more is told now. A definition that somebody else changed since is theirs.
+    One whose switch was made and only not told any more is told now: whoever asked for it was killed before the platform's answer
+    was in the journal. A definition that somebody else changed since is theirs.
     """
     newest = newest_of(journal, guest)
     if newest is None or newest.definition is None or newest.state is not EntryState.COMMITTED:
         return None
     if platform.stands(guest, newest.definition.before):
         return newest
-    if platform.stands(guest, newest.definition.after):
+    if kept := _kept(platform, guest, newest.definition.after):
+        journal.set_definition(newest.id, kept)
         journal.move(newest.id, EntryState.COMMITTED, EntryState.SWITCHED)
     return None
+
+
+def _kept(platform: Platform, guest: Guest, planned: str) -> str:
+    """The definition as it stands, if it is the planned one or what the platform made of it; else empty."""
+    if isinstance(platform, Completing):
+        return platform.kept(guest, planned)
+    return planned if platform.stands(guest, planned) else ""
 
 
 def newest_of(journal: Journal, guest: Guest) -> Entry | None:

@@ -79,11 +79,13 @@ def way_back(journal: Journal, platform: Platform, guest: Guest) -> Back:
     if waiting is not None and waiting.kind is EntryKind.UNDO:
         return Back(waiting.definition, waiting.undoes, only=True, entry=waiting.id)
     repair = _newest_repair(journal, guest)
-    if repair is None or repair.definition is None or repair.state is not EntryState.SWITCHED:
+    if repair is None or repair.definition is None:
         return NO_DEFINITION
-    row = repair.definition
-    if not platform.stands(guest, row.after):
+    row, made = repair.definition, repair.state is EntryState.SWITCHED
+    if not platform.stands(guest, row.after if made else row.before):
         raise refused(ReasonKind.DEFINITION_CHANGED, " + ".join(guest.target), entry=repair.id)
+    if not made:
+        return NO_DEFINITION
     return Back(replace(row, before=row.after, after=row.before), repair.id, only=not repair.disks)
 
 

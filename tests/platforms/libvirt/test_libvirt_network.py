@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 import nbd
 import pytest
-from generators.libvirt_host import Host
+from generators.libvirt_host import Host, disk
 from generators.nbd_servers import have_nbdkit, nbdkit, qemu_nbd
 from unxen.errors import Refused
 from unxen.model.reason import ReasonKind
@@ -66,6 +66,24 @@ def test_server_of_many_clients_is_looked_at_and_not_written(host: Host, unxen, 
         assert document["chains"]
         assert unxen("repair", "libvirt:win")[0] == 16
     assert digest(path) == content
+
+
+@disk_test
+def test_second_disk_that_nobody_changes_needs_no_lock(host: Host, unxen, windows, tmp_path) -> None:
+    """And a system disk that was repaired by other means needs none for its new bus."""
+    windows(tmp_path / "w.raw", "10", "xcpng", format="raw")
+    data = tmp_path / "data.raw"
+    data.write_bytes(bytes(1 << 20))
+    with qemu_nbd(data, "--shared=3") as remote:
+        host.define("win", disk(tmp_path / "w.raw", "xvda", format="raw"), network_disk(remote, "xvdb"))
+        code, document = unxen("repair", "libvirt:win")
+        assert (code, document["verdict"], document["switched"]) == (0, "repaired", True)
+        assert unxen("undo", "libvirt:win")[0] == 0
+    assert unxen("repair", tmp_path / "w.raw", "--bus", "sata")[0] == 0
+    with qemu_nbd(tmp_path / "w.raw", "--shared=3") as remote:
+        host.define("moved", network_disk(remote))
+        code, document = unxen("repair", "libvirt:moved")
+        assert (code, document["changed"], document["switched"]) == (0, False, True)
 
 
 @disk_test

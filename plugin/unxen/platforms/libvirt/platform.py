@@ -26,6 +26,7 @@ from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
 from unxen.platforms.base import Ability, GuestState, HookCall, StillStopped
 from unxen.platforms.libvirt import pool_files
+from unxen.platforms.libvirt.completed import completes
 from unxen.platforms.libvirt.connection import Connection, said, told
 from unxen.platforms.libvirt.domain_xml import (
     NAMESPACE,
@@ -140,6 +141,11 @@ class LibvirtPlatform:
     def stands(self, guest: Guest, definition: str, /) -> bool:
         """Whether the definition is this one, our remark apart."""
         return canonical(self._definition(guest)) == canonical(definition)
+
+    def kept(self, guest: Guest, given: str, /) -> str:
+        """The definition as it stands, if libvirt can have made it of that text; else empty."""
+        present = self._definition(guest)
+        return present if completes(given, present) else ""
 
     def note(self, guest: Guest, text: str, /) -> None:
         """One element in our own namespace below the domain's metadata; it takes the place of the last one."""
