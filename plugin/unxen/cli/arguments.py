@@ -127,6 +127,23 @@ def _output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-json", action="store_true", help="tell the steps as JSON, a line each, on standard error")
 
 
+def _network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image, block device, libvirt:NAME, or proxmox:VMID")
+    text = f"image format of the disks in their order, repeatable: {', '.join(FORMAT_NAMES)}; not needed where the name tells"
+    parser.add_argument("--format", dest="formats", action="append", default=[], metavar="F", help=text)
+    parser.add_argument("--installation", type=_installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
+    parser.add_argument(
+        "--script",
+        choices=("powershell", "netsh"),
+        default="",
+        help="a script that sets it again, by MAC address: powershell from Windows 8 and Server 2012 on, netsh for all",
+    )
+    parser.add_argument(
+        "--accept-stale-hive", action="store_true", help="go on with a dirty registry hive although its logs are missing or useless"
+    )
+    _key_option(parser)
+
+
 def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as", dest="form", choices=("text", "json", "reg"), default="text", help="reg is what regedit imports")
     parser.add_argument(
@@ -286,6 +303,10 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         "make Windows bootable: edit, verify, commit",
         (_target_options, _choice_options, _state_options, _repair_options, _wait_option, _output_options),
     ),
+    "network": (
+        "tell what was set on the network cards, or print a script that sets it again on the new machine",
+        (_network_options, _output_options),
+    ),
     "promote": (
         "move the disk of a guest to virtio, once its Windows is shown to have the driver",
         (_target_options, _promote_options, _wait_option, _output_options),
@@ -422,6 +443,8 @@ def _check(call: Call) -> None:
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--token-file, --ca and --insecure go with --host")
     if call.host and (call.html or call.registry or call.key or call.formats or call.form == "reg"):
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--host goes with nothing that is about a disk, nor with --html")
+    if call.script and call.json:
+        raise refused(ReasonKind.USAGE, verb=call.verb, problem="--script and --json are two forms; choose one")
     if call.define and call.platform != "libvirt":
         raise refused(ReasonKind.USAGE, verb=call.verb, problem="--define goes with --to libvirt")
     if call.verb == "convert" and (call.create or call.storage) and call.platform != "proxmox":

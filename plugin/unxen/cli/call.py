@@ -55,6 +55,7 @@ class Call:
     create: str = ""
     disks_dir: str = ""
     bridges: tuple[str, ...] = ()
+    script: str = ""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,15 @@ class Result:
 REMEMBERED = ("repair", "promote", "demote", "undo")
 Verb = Callable[[Job], tuple[Outcome, bytes | None]]
 # Modules are imported when their verb is asked for: what `inspect` starts with decides how cheap a look is.
-_MODULES = {"inspect": "inspect", "plan": "plan", "repair": "repair", "undo": "undo", "promote": "promote", "demote": "promote"}
+_MODULES = {
+    "inspect": "inspect",
+    "plan": "plan",
+    "repair": "repair",
+    "undo": "undo",
+    "promote": "promote",
+    "demote": "promote",
+    "network": "network",
+}
 _VERDICTS = {
     ReasonKind.NO_WINDOWS: Verdict.NO_WINDOWS,
     ReasonKind.DEFECT: Verdict.FAILED,

@@ -30,7 +30,7 @@ class Guest:
 
     `id` is the platform's own, with its scheme: it survives a change of the name. Empty for files. `notes` are what the platform
     wants people to know, whatever Windows is on the disks. `backing_dirs` are directories of the platform's own storages in which
-    backing files of these disks may lie.
+    backing files of these disks may lie. `macs` are the MAC addresses of the network cards that its definition has, with colons.
     """
 
     target: tuple[str, ...]
@@ -39,3 +39,4 @@ class Guest:
     id: str = ""
     notes: tuple[Note, ...] = ()
     backing_dirs: tuple[str, ...] = ()
+    macs: tuple[str, ...] = ()

@@ -45,6 +45,12 @@ def machine_of(root: Element, leftovers: tuple[str, ...]) -> Machine:
     )
 
 
+def macs_of(root: Element) -> tuple[str, ...]:
+    """The MAC addresses of its network cards, in their order."""
+    found = [each.get("address", "").lower() for each in root.findall("devices/interface/mac")]
+    return tuple(each for each in found if each)
+
+
 def first_disk(root: Element) -> Element | None:
     """The hard disk with the lowest boot order; libvirt takes the first one where none has any."""
     found = hard_disks(root)

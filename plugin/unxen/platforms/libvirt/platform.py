@@ -42,7 +42,7 @@ from unxen.platforms.libvirt.domain_xml import (
 from unxen.platforms.libvirt.guest_disks import PoolPath, guest_disks, sniffed_format, source_path
 from unxen.platforms.libvirt.hook import hook_call
 from unxen.platforms.libvirt.leftovers import leftovers, missing_bridges
-from unxen.platforms.libvirt.machine import machine_of
+from unxen.platforms.libvirt.machine import machine_of, macs_of
 from unxen.platforms.libvirt.note import note_element
 from unxen.platforms.libvirt.switch import switched
 
@@ -77,6 +77,7 @@ class LibvirtPlatform:
             id=f"{SCHEME}:{uuid_of(root)}",
             notes=_notes(root),
             backing_dirs=self._pool_directories(),
+            macs=macs_of(root),
         )
 
     def obstacles(self, guest: Guest, /) -> tuple[Reason, ...]:

@@ -19,6 +19,7 @@ from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.drives import hard_disks, is_slot, unused_volumes
 from unxen.platforms.proxmox.volumes import Storages, locate
 
+_MAC = re.compile(r"(?<=[=,])[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}(?=,|$)")
 _UUID = re.compile(r"(?:^|,)uuid=([0-9a-fA-F-]{36})")
 
 
@@ -44,6 +45,7 @@ def describe_vm(target: str, vmid: str, config: VmConfig, storages: Storages) ->
         machine=machine_of(config, slots),
         id=identity(vmid, config),
         backing_dirs=tuple(dict.fromkeys(each.allowed for each in found if each.allowed)),
+        macs=macs_of(config),
     )
     return Described(guest, config, {disk.number: volume for disk, volume in zip(disks, slots.values(), strict=True)})
 
@@ -51,6 +53,12 @@ def describe_vm(target: str, vmid: str, config: VmConfig, storages: Storages) ->
 def disks_of(config: VmConfig) -> Mapping[str, str]:
     """The volume behind each slot with a hard disk; where there is none, behind each key of an unused volume."""
     return {slot: drive.volume for slot, drive in hard_disks(config.values)} or dict(unused_volumes(config))
+
+
+def macs_of(config: VmConfig) -> tuple[str, ...]:
+    """The MAC addresses of its network cards, by the numbers of their keys."""
+    found = [_MAC.search(value) for _, value in config.of("net")]
+    return tuple(each[0].lower() for each in found if each)
 
 
 def identity(vmid: str, config: VmConfig) -> str:
