@@ -161,6 +161,8 @@ class NoteKind(Enum):
     ABANDONED = "abandoned"
     NOTHING_INTERRUPTED = "nothing-interrupted"
     APPLIANCE_NEEDED = "appliance-needed"
+    FIRMWARE_MISMATCH = "firmware-mismatch"
+    FALLBACK_LOADER = "fallback-loader"
     ACTIVATION = "activation"
     FIXED_ADDRESS = "fixed-address"
     KEPT_ADDRESS = "kept-address"

@@ -23,6 +23,7 @@ from unxen.plan.article_notes import article_notes
 from unxen.plan.bus_choice import choose_bus, natural_bus, nearest_bus, offered
 from unxen.plan.cards import cards_of
 from unxen.plan.examined import Examined, examine
+from unxen.plan.firmware_notes import fallback_notes, mismatch_notes
 from unxen.plan.first_start import first_start
 from unxen.plan.old_disks import old_disk_notes
 from unxen.plan.plan_id import make_plan
@@ -129,7 +130,7 @@ def _answer(
         return _made(installation, examined, Verdict.REFUSED, bus, with_ways_out(reasons, examined), ())
     if any(each is examined for each in concerned):
         return _judged(question, examined, bus, possible=possible)
-    told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus))
+    told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus), *mismatch_notes(examined))
     return _made(installation, examined, Verdict.HEALTHY, bus, (), told)
 
 
@@ -147,7 +148,7 @@ def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool
     if reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
     edits = examined.edits(bus)
-    told = (*told, *first_start(examined))
+    told = (*told, *fallback_notes(question.facts, examined), *first_start(examined))
     answer = _made(installation, examined, Verdict.REPAIRABLE if edits else Verdict.HEALTHY, bus, (), told)
     return replace(answer, plan=InstallationPlan(installation.id, edits))
 

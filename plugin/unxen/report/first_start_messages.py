@@ -8,6 +8,9 @@ own heading.
 from unxen.model.judgement import NoteKind
 
 FIRST_START_TEXTS: dict[NoteKind, str] = {
+    NoteKind.FALLBACK_LOADER: r"the firmware of a new machine may not find Windows: partition {subject} has Microsoft's loader, and"
+    r" no \EFI\Boot\bootx64.efi. If it does not start, copy it with the machine off[: guestfish --rw --format=FORMAT -a DISK -m"
+    " /dev/sda{partition} mkdir-p /EFI/Boot : cp /EFI/Microsoft/Boot/bootmgfw.efi /EFI/Boot/bootx64.efi]",
     NoteKind.FIXED_ADDRESS: "the network card {subject} was set by hand ({addresses}[; DNS {dns}]), and the new card will ask DHCP:"
     " unxen network prints all of it, and a script that sets it again",
     NoteKind.KEPT_ADDRESS: "several old adapters ({adapters}) lay claim to the address {subject}, and Windows warns when another"

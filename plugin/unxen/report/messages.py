@@ -72,6 +72,7 @@ _WORDS: dict[str, dict[str, str]] = {
     "cause": CAUSE_WORDS,
     "what": CAUSE_WORDS,
     "found": _FIRMWARE,
+    "firmware": _FIRMWARE,
     "obstacle": OBSTACLE_WORDS,
     "key": KEY_WORDS,
     "problem": KEY_FILE_WORDS,

@@ -22,6 +22,8 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.BOOT_SECTOR_HEADS: "the boot sector counts {found} heads where a disk of this size needs {expected};"
     " Windows this old then says 'A disk read error occurred'[ ({subject})]."
     " Correct the byte at offset 26 of the volume's first sector, or use the disk at its old size",
+    NoteKind.FIRMWARE_MISMATCH: "the machine is defined with[ {firmware}], and the disk has boot files for[ {found}] only, so"
+    " nothing would start; with --bus, unxen repair defines the firmware as well",
     NoteKind.CONTROL_SET_FAILED: "Windows marked control set {subject} as failed to start",
     NoteKind.ARTICLE_SERVICE: "the how-to's service {subject}[, step {number}]: {state}",
     NoteKind.DUAL_USE_DRIVER: "the driver {subject} serves virtio as well as Xen, so it stays on",

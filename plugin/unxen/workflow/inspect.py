@@ -34,7 +34,7 @@ from unxen.probe.wanted import Wanted, wanted_from
 from unxen.workflow.keys import with_keys_told
 from unxen.workflow.obstacles import built_upon, unfinished, unwritable
 from unxen.workflow.steps import Stopwatch
-from unxen.workflow.wishing import Asked, machine_for, planned_switch
+from unxen.workflow.wishing import Asked, judge_fitted, planned_switch
 
 
 def inspect(
@@ -56,16 +56,21 @@ def inspect(
         seen = look_at(guest, settings, wanted_from(knowledge), keys, listener)
     with watch.step(Step.DECIDE):
         bus = bus or _waiting_bus(guest, platform, settings)
-        judgement = judge(
+        judgement = judge_fitted(
+            guest,
             seen.facts,
-            machine_for(guest, seen.facts, platform),
-            knowledge,
-            bus=bus,
-            installation=installation,
-            preference=settings.preference,
-            repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
-            accept_unclean_volume=accept_unclean_volume,
-            accept_stale_hive=settings.accept_stale_hive,
+            platform,
+            lambda machine: judge(
+                seen.facts,
+                machine,
+                knowledge,
+                bus=bus,
+                installation=installation,
+                preference=settings.preference,
+                repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
+                accept_unclean_volume=accept_unclean_volume,
+                accept_stale_hive=settings.accept_stale_hive,
+            ),
         )
     asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
     outcome = with_keys_told(_outcome(verb, guest, settings, seen, judgement, watch), seen.opening, keys)

@@ -36,7 +36,7 @@ from unxen.workflow.noting import leave_note
 from unxen.workflow.obstacles import unfinished
 from unxen.workflow.steps import Stopwatch
 from unxen.workflow.switching import begin_switch, perform, row_of
-from unxen.workflow.wishing import machine_for, wish_of
+from unxen.workflow.wishing import wish_of
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Mover:
     def _try(self, facts: GuestFacts, bus: Bus) -> _Shown:
         judgement = judge(
             facts,
-            machine_for(self.guest, facts, self.platform),
+            self.guest.machine,
             self.knowledge,
             bus=bus,
             installation=self.order.installation,

@@ -18,7 +18,7 @@ from unxen.journal.records import EntryKind
 from unxen.journal.store import Journal, open_journal
 from unxen.knowledge.tables import Knowledge
 from unxen.model.definition import Switch
-from unxen.model.guest import Guest
+from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
@@ -37,7 +37,7 @@ from unxen.workflow.noting import leave_note
 from unxen.workflow.obstacles import built_upon
 from unxen.workflow.steps import Stopwatch
 from unxen.workflow.switching import begin_switch, failed_switch, pending, perform, row_of, waiting_bus
-from unxen.workflow.wishing import Asked, machine_for, planned_switch
+from unxen.workflow.wishing import Asked, judge_fitted, planned_switch
 
 LOG = logging.getLogger(__name__)
 Decide = Callable[[Look, Bus | None], Judgement]
@@ -159,9 +159,12 @@ class _Repair:
         return planned_switch(self.platform, self.guest, judgement, first.facts, asked)
 
     def _decide(self, look: Look, chosen: Bus | None) -> Judgement:
+        return judge_fitted(self.guest, look.facts, self.platform, lambda machine: self._judge(look, machine, chosen))
+
+    def _judge(self, look: Look, machine: Machine, chosen: Bus | None) -> Judgement:
         return judge(
             look.facts,
-            machine_for(self.guest, look.facts, self.platform),
+            machine,
             self.knowledge,
             bus=chosen,
             installation=self.order.installation,

@@ -5,20 +5,21 @@ Touches nothing but the definition that the platform reads to plan its change. R
 cannot be what Windows needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from unxen.model.definition import Switch, Wish
-from unxen.model.facts import GuestFacts, Installation
+from unxen.model.facts import GuestFacts
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
-from unxen.model.judgement import Judgement, Verdict
+from unxen.model.judgement import Judgement, LinkName, Verdict
 from unxen.model.record import dataclass
 from unxen.plan.cards import shared_card
-from unxen.plan.links.firmware import fitting_firmware
+from unxen.plan.links.firmware import certain_firmware
 from unxen.platforms.base import Ability, Platform
 
 NOTHING = Switch("", "")
+FIRMWARE_LINK = LinkName.FIRMWARE.value
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,17 @@ def _concerned(guest: Guest, judgement: Judgement, asked: Asked) -> bool:
     return asked.bus is not None or (wanting and not ran)
 
 
-def machine_for(guest: Guest, facts: GuestFacts, platform: Platform) -> Machine:
-    """The machine as it will be: a definition that came from Xen and says nothing of firmware gets the one that all of its boot
-    files are for, where the platform can give it. Anything less certain stays as it is, and a mismatch is told.
+def judge_fitted(guest: Guest, facts: GuestFacts, platform: Platform, judge_on: Callable[[Machine], Judgement]) -> Judgement:
+    """The judgement on the machine as it is defined; where its firmware stands in the way and it is certain which one the disks are
+    for, on the machine as the platform will define it. Anything less certain stays as it is, and is told.
     """
-    machine = guest.machine
-    unsaid = machine.firmware is Firmware.BIOS and bool(machine.xen_leftovers)
-    if not unsaid or Ability.FIRMWARE not in platform.abilities or _firmware(facts, facts.installations) is not Firmware.UEFI:
-        return machine
-    return replace(machine, firmware=Firmware.UEFI)
+    judgement = judge_on(guest.machine)
+    if Ability.FIRMWARE not in platform.abilities or not any(each.detail("link") == FIRMWARE_LINK for each in judgement.reasons):
+        return judgement
+    fitting = certain_firmware(facts, facts.installations)
+    if fitting in (Firmware.UNKNOWN, guest.machine.firmware):
+        return judgement
+    return judge_on(replace(guest.machine, firmware=fitting))
 
 
 def wish_of(judgement: Judgement, facts: GuestFacts) -> Wish:
@@ -71,11 +74,5 @@ def wish_of(judgement: Judgement, facts: GuestFacts) -> Wish:
         disks=tuple(dict.fromkeys(each.disk for each in seen)),
         drivers=frozenset.intersection(*usable) if usable else frozenset(),
         card=shared_card([each.cards for each in judged.values()]),
-        firmware=_firmware(facts, seen),
+        firmware=certain_firmware(facts, seen),
     )
-
-
-def _firmware(facts: GuestFacts, seen: Sequence[Installation]) -> Firmware:
-    """What the boot files are for, where all of them agree."""
-    found = {kind for each in seen for kind in fitting_firmware(facts, each)}
-    return found.pop() if len(found) == 1 else Firmware.UNKNOWN

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from generators.libvirt_host import Host, disk
+from generators.hives import windows_hive
+from generators.libvirt_host import Host, disk, domain
 from lxml import etree
 from unxen.platforms.libvirt.domain_xml import NAMESPACE, canonical
 
@@ -89,14 +90,39 @@ def test_leftover_is_mended_with_the_disk_and_the_domain_starts(
     assert canonical(host.xml("win")) == before
 
 
-def test_firmware_that_somebody_chose_is_not_changed_but_told(host: Host, unxen, windows, tmp_path) -> None:
-    path = windows(tmp_path / "w.qcow2", "10", "xcpng", scheme="gpt")
-    host.define("win", disk(path, "sda", "sata"))
-    before = host.xml("win")
+UEFI = " firmware='efi'"
+
+
+@pytest.mark.parametrize(("chosen", "scheme", "before", "after"), [("", "gpt", "bios", "efi"), (UEFI, "mbr", "efi", "bios")])
+def test_firmware_goes_with_the_boot_files_and_comes_back(
+    host: Host, unxen, windows, tmp_path, chosen, scheme, before, after
+) -> None:
+    path = windows(tmp_path / "w.qcow2", "10", "xcpng", scheme=scheme)
+    xml = domain("win", disk(path, "sda", "sata"), machine="q35").replace("<os>", f"<os{chosen}>")
+    host.daemon.connect().defineXML(xml)
+    was = canonical(host.xml("win"))
+    code, document = unxen("inspect", "libvirt:win")
+    changes = [(each["part"], each["before"], each["after"]) for each in document["definition"]]
+    assert (code, changes) == (3, [("firmware", before, after)])
+    assert unxen("repair", "libvirt:win")[0] == 0
+    assert ("firmware='efi'" in host.xml("win"), "name='secure-boot'" in host.xml("win")) == (after == "efi", after == "efi")
+    assert host.starts("win") == ""
+    assert unxen("inspect", "libvirt:win")[0] == 0
+    assert unxen("undo", "libvirt:win")[0] == 0
+    assert canonical(host.xml("win")) == was
+
+
+def test_firmware_of_a_windows_without_xen_is_told_and_changed_only_when_asked(host: Host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.qcow2", hive=windows_hive("10", no_overrides=["storahci"]), scheme="gpt")
+    host.define("win", disk(path, "sda", "sata"), machine="q35")
+    before = canonical(host.xml("win"))
     code, document = unxen("repair", "libvirt:win")
-    assert (code, document["reasons"][0]["kind"]) == (26, "no-bootable-bus")
-    assert document["reasons"][0]["details"]["link"] == "firmware"
-    assert canonical(host.xml("win")) == canonical(before)
+    notes = [each["kind"] for each in document["installations"][0]["notes"]]
+    assert (code, "firmware-mismatch" in notes, canonical(host.xml("win"))) == (0, True, before)
+    assert unxen("promote", "libvirt:win", "--to", "virtio")[1]["reasons"][0]["details"]["link"] == "firmware"
+    assert unxen("repair", "libvirt:win", "--bus", "sata")[0] == 0
+    assert "firmware='efi'" in host.xml("win")
+    assert host.starts("win") == ""
 
 
 def test_xp_goes_to_ide_and_gets_the_older_network_card(host: Host, unxen, windows, tmp_path) -> None:

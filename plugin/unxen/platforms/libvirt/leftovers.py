@@ -71,11 +71,29 @@ def _is_xen_path(path: str) -> bool:
     return bool(parts) and (parts[-1] == "hvmloader" or any(part.startswith("xen") for part in parts[:-1]))
 
 
+def set_bios(root: Element) -> None:
+    """libvirt's own default is SeaBIOS. The file of the variable store stays: a domain defined anew loses none."""
+    system = root.find("os")
+    assert system is not None
+    system.attrib.pop("firmware", None)
+    for name in ("firmware", "loader", "nvram"):
+        for each in system.findall(name):
+            system.remove(each)
+
+
 def set_uefi(root: Element) -> None:
-    """libvirt chooses code and variable store by itself; `UEFI requires ACPI on this architecture`."""
+    """libvirt chooses code and variable store by itself; `UEFI requires ACPI on this architecture`.
+
+    Without secure boot, as on Xen: what this Windows loads may be signed by nobody that the firmware knows.
+    """
     system = root.find("os")
     assert system is not None
     system.set("firmware", "efi")
+    for each in system.findall("firmware"):
+        system.remove(each)
+    kind = system.makeelement("firmware")
+    kind.append(kind.makeelement("feature", {"enabled": "no", "name": "secure-boot"}))
+    system.insert(1 if system.find("type") is not None else 0, kind)
     features = root.find("features")
     if features is None:
         features = root.makeelement("features")

@@ -21,7 +21,7 @@ from unxen.platforms.libvirt.domain_xml import (
     target_of,
     text_of,
 )
-from unxen.platforms.libvirt.leftovers import SAFE_NIC, FormatOf, mend, set_uefi
+from unxen.platforms.libvirt.leftovers import SAFE_NIC, FormatOf, mend, set_bios, set_uefi
 from unxen.platforms.libvirt.machine import bus_of, firmware_of
 from unxen.platforms.libvirt.places import WORDS, drop_idle_controllers, move, scsi_in_use
 
@@ -75,8 +75,12 @@ def _optical_drives(root: Element, wish: Wish) -> list[DefinitionChange]:
 
 
 def _firmware(root: Element, wish: Wish) -> list[DefinitionChange]:
-    """A disk whose boot files are for UEFI alone, under a BIOS that nobody chose: libvirt takes BIOS where nothing is said."""
-    if wish.firmware is not Firmware.UEFI or firmware_of(root) is not Firmware.BIOS:
+    """The kind that the boot files are for, where that is certain; libvirt takes BIOS where nothing is said."""
+    present = firmware_of(root)
+    if Firmware.UNKNOWN in (wish.firmware, present) or present is wish.firmware:
         return []
+    if wish.firmware is Firmware.BIOS:
+        set_bios(root)
+        return [DefinitionChange(DefinitionPart.FIRMWARE, "machine", "efi", "bios")]
     set_uefi(root)
     return [DefinitionChange(DefinitionPart.FIRMWARE, "machine", "bios", "efi")]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from unxen.platforms.proxmox.config import VmConfig
-from unxen.platforms.proxmox.drives import UNUSED, is_slot, kind_of, parse_drive
+from unxen.platforms.proxmox.drives import EFI_DISK, UNUSED, is_slot, kind_of, parse_drive
 
 # `lock` comes and goes with every long operation, and says nothing about what the VM is.
 _PASSING = ("lock", "tags", "digest")
@@ -57,6 +57,8 @@ def differing(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str,
 
 def _plain(key: str, value: str) -> str:
     """A drive without its size and with its options in one order."""
+    if key == EFI_DISK:
+        return _efi_disk(value)
     if not is_slot(key):
         return value
     try:
@@ -64,3 +66,13 @@ def _plain(key: str, value: str) -> str:
     except ValueError:
         return value
     return ",".join((drive.volume, *sorted(f"{name}={text}" for name, text in drive.options if name != "size")))
+
+
+def _efi_disk(value: str) -> str:
+    """Its storage and options: name and size are Proxmox' choice when it makes one."""
+    try:
+        drive = parse_drive(value)
+    except ValueError:
+        return value
+    storage = drive.volume if drive.volume.startswith("/") else drive.volume.partition(":")[0]
+    return ",".join((storage, *sorted(f"{name}={text}" for name, text in drive.options if name != "size")))

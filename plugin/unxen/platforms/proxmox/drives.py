@@ -13,6 +13,8 @@ from unxen.platforms.proxmox.config import VmConfig
 SLOTS = {"ide": 4, "sata": 6, "scsi": 31, "virtio": 16}
 """How many slots of each kind a VM has."""
 UNUSED = "unused"
+EFI_DISK = "efidisk0"
+"""Where OVMF keeps its variables."""
 _NAME = re.compile(r"(ide|sata|scsi|virtio|unused)(0|[1-9][0-9]*)")
 _NO_VOLUME = ("none", "cdrom")
 

@@ -23,6 +23,7 @@ from unxen.platforms.proxmox.changes import Changes
 from unxen.platforms.proxmox.compare import meaning
 from unxen.platforms.proxmox.config import VmConfig, parse, rewritten
 from unxen.platforms.proxmox.drives import is_slot
+from unxen.platforms.proxmox.firmware import with_firmware, without_efi_disk
 from unxen.platforms.proxmox.guests import Described, describe_vm
 from unxen.platforms.proxmox.hook import parse_call, passes
 from unxen.platforms.proxmox.node import LocalNode, is_vmid, local_node
@@ -41,7 +42,7 @@ PASSING = ("lock", "tags")
 class ProxmoxPlatform:
     """The VMs of the node that unxen runs on."""
 
-    abilities: frozenset[Ability] = frozenset(Ability) - {Ability.FIRMWARE}
+    abilities: frozenset[Ability] = frozenset(Ability)
 
     def __init__(self, settings: Settings, node: LocalNode) -> None:
         self._settings = settings
@@ -108,7 +109,7 @@ class ProxmoxPlatform:
         volumes = [self._described[guest.id].volumes[number] for number in wish.disks]
         if not self._settings.proxmox_attach_unused and any(not is_slot(key) for key in where(config, volumes)):
             return Switch(_text(data), _text(data))
-        values = switched(config, volumes, wish.bus, wish.drivers)
+        values = with_firmware(switched(config, volumes, wish.bus, wish.drivers), wish.firmware, volumes)
         changes = definition_changes(config.values, values)
         return Switch(_text(data), _text(rewritten(data, values)) if changes else _text(data), changes)
 
@@ -122,12 +123,12 @@ class ProxmoxPlatform:
             self._refuse_running(guest, vmid)
             update = request(before, after.values, now.digest)
             if update and self._mark:
-                self._mark.expect(after)
+                self._mark.expect(after, without_efi_disk(now, after))
                 self._update(guest, vmid, update)
                 # Whatever Proxmox made of it, it is the VM that our lock is on.
                 self._mark.expect(self._config(vmid))
             kept = self._unlocked_text(vmid)
-        if meaning(parse(kept)) != meaning(after):
+        if meaning(parse(kept)) not in (meaning(after), meaning(without_efi_disk(now, after))):
             LOG.warning("Proxmox made something else of the configuration of VM %s than was asked for", vmid)
         return _text(kept)
 

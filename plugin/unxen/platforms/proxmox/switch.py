@@ -14,11 +14,11 @@ from unxen.model.reason import ReasonKind
 from unxen.platforms.proxmox.boot_order import moved_order
 from unxen.platforms.proxmox.buses import bus_of, places, translated
 from unxen.platforms.proxmox.config import VmConfig
-from unxen.platforms.proxmox.drives import UNUSED, Drive, hard_disks, is_slot, kind_of, unused_volumes
+from unxen.platforms.proxmox.drives import EFI_DISK, UNUSED, Drive, hard_disks, is_slot, kind_of, unused_volumes
 from unxen.platforms.proxmox.update import Update
 
 # The keys beside slots that a switch may change, and those that decide with them.
-_OURS = ("boot", "bootdisk", "scsihw")
+_OURS = ("boot", "bootdisk", "scsihw", "bios", EFI_DISK)
 _MACHINE_KEYS = (*_OURS, "machine")
 
 
@@ -83,7 +83,12 @@ def definition_changes(before: Mapping[str, str], after: Mapping[str, str]) -> t
             made.append(DefinitionChange(DefinitionPart.DISK_BUS, drive.volume, was, slot))
             lost = [f"{name}={value}" for name, value in former.options if name not in dict(drive.options)]
             made += [DefinitionChange(DefinitionPart.DISK_OPTION, slot, each, "") for each in lost]
-    parts = {"scsihw": DefinitionPart.CONTROLLER, "boot": DefinitionPart.BOOT_ORDER}
+    parts = {
+        "scsihw": DefinitionPart.CONTROLLER,
+        "bios": DefinitionPart.FIRMWARE,
+        EFI_DISK: DefinitionPart.FIRMWARE,
+        "boot": DefinitionPart.BOOT_ORDER,
+    }
     for key, part in parts.items():
         if before.get(key) != after.get(key):
             made.append(DefinitionChange(part, key, before.get(key, ""), after.get(key, "")))
