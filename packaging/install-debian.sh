@@ -15,7 +15,7 @@ for_running="qemu-utils qemu-system-common qemu-system-x86 python3-guestfs pytho
   bubblewrap python3-venv python3-pip python3-setuptools python3-wheel util-linux ca-certificates"
 for_disks="ntfs-3g fdisk dosfstools mtools"
 for_tests="shellcheck yamllint ansible-core python3-prometheus-client libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr
-  xva-img python3-proxmoxer python3-requests systemd chromium chromium-driver python3-selenium"
+  xva-img python3-proxmoxer python3-requests systemd chromium chromium-driver python3-selenium sqlite3"
 
 for_bench="libguestfs-tools virt-v2v nbdkit zstd e2fsprogs"
 

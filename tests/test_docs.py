@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documentation tells people to type is understood by the program, and every link in it leads somewhere."""
+"""What the documentation tells people to type is understood by the program and tried somewhere, and every link leads somewhere."""
 
 import re
 import shlex
 from pathlib import Path
 
+import documented
 import pytest
+from documented import PAGES, TOP
 from unxen.cli.arguments import VERBS, parse
 from unxen.errors import Refused
 
-TOP = Path(__file__).resolve().parents[1]
-PAGES = [
-    TOP / "README.md",
-    TOP / "plugin" / "LIFE_OF_A_REPAIR.md",
-    *sorted((TOP / "docs").rglob("*.md")),
-    TOP / "hooks" / "README.md",
-]
-PAGES += [TOP / "examples" / "ansible" / "README.md"]
 # What stands for something that the reader puts in.
 PLACEHOLDERS = re.compile(r"[.]{3}|…|\\\||\[|[A-Z]{3,}|\bID\b|\bN\b|\bS\b")
 
@@ -53,6 +47,37 @@ def test_command_is_understood(page: str, command: str) -> None:
 
 def test_documentation_shows_commands_at_all() -> None:
     assert len(commands()) > 40
+
+
+ADD = """{page} shows a command that nothing tries. Add to tests/documented_commands.toml (its head says what a row is):
+
+[[row]]
+commands = [{text!r}]
+stage = "disk"  # or "checkout", "libvirt", "node"; or by = "FILE" and text = "..."; or nowhere = "why"
+"""
+
+
+def test_every_documented_command_has_a_row() -> None:
+    assert not (missing := documented.without_row()), "\n".join(ADD.format(page=each.page, text=each.text) for each in missing)
+
+
+def test_every_row_is_for_a_documented_command() -> None:
+    known = {each.text for each in documented.shown()}
+    gone = [command for row in documented.rows() for command in row.commands if command not in known]
+    assert not gone, f"no page shows these any more; take them out of tests/documented_commands.toml: {gone}"
+
+
+@pytest.mark.parametrize("row", documented.rows(), ids=lambda row: row.commands[0])
+def test_row_says_one_thing_that_holds(row: documented.Row) -> None:
+    assert [bool(row.stage), bool(row.by), bool(row.nowhere)].count(True) == 1
+    assert row.stage in ("", "disk", "checkout", "libvirt", "node")
+    assert not row.by or (row.text and row.text in (TOP / row.by).read_text()), f"{row.by} does not say {row.text!r}"
+
+
+def test_lines_of_a_block_are_read_as_a_shell_would() -> None:
+    block = "unxen plan 'a  b'   what it does\nnbdsh -c 'x' \\\n   -c 'y'  # twice\nsqlite3 f \"select a\n  from b\"\n\n"
+    read = [command for command, _ in documented.lines_of(block)]
+    assert read == ["unxen plan 'a  b'", "nbdsh -c 'x' -c 'y'", 'sqlite3 f "select a from b"']
 
 
 def test_every_verb_is_in_the_usage() -> None:
