@@ -21,6 +21,9 @@ pytestmark = pytest.mark.disk
 SCHEMA = json.loads(files("unxen.report").joinpath("conversion.schema.json").read_text())
 
 
+NETKVM = '[ControlSet*\\Services\\netkvm]\n"Type"=dword:1\n"Start"=dword:3\n"ImagePath"=expand:System32\\drivers\\netkvm.sys\n'
+
+
 @pytest.fixture(scope="module")
 def disks(tmp_path_factory) -> dict[str, Path]:
     """A Windows 10 that Xen's drivers keep from starting, and an XP."""
@@ -28,11 +31,12 @@ def disks(tmp_path_factory) -> dict[str, Path]:
     return {
         "ten": windows_disk(folder / "ten.raw", "10", "xenproject_winpv"),
         "xp": windows_disk(folder / "xp.raw", "xp"),
+        "netkvm": windows_disk(folder / "netkvm.raw", "10", "xenproject_winpv", text=NETKVM),
     }
 
 
-def windows_disk(path: Path, generation: str, *families: str, form: str = "raw") -> Path:
-    row, hive = GENERATION[generation], windows_hive(generation, families=families)
+def windows_disk(path: Path, generation: str, *families: str, form: str = "raw", text: str = "") -> Path:
+    row, hive = GENERATION[generation], windows_hive(generation, families=families, text=text)
     nt5 = row.version[0] == 5
     root = "WINDOWS" if nt5 else "Windows"
     inside = driver_files(hive, rf"\{root}")
@@ -70,6 +74,11 @@ def test_disk_is_looked_at_and_not_touched(unxen, disks, tmp_path):
     assert "would stop with 0x7B" in err
     assert "bridge" not in err
     assert digest(disks["ten"]) == before
+
+
+def test_card_is_virtio_where_its_driver_was_seen(unxen, disks, tmp_path):
+    code, out, _ = unxen(xl_file(tmp_path, disks["netkvm"]))
+    assert (code, etree.fromstring(out).find("devices/interface/model").get("type")) == (0, "virtio")
 
 
 def test_xp_gets_ide_because_it_was_seen(unxen, disks, tmp_path):

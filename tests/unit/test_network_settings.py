@@ -123,6 +123,14 @@ def test_a_definition_helps_only_where_one_card_is_left_on_each_side(cards, defi
     assert [each.mac for each in made.cards] == macs
 
 
+def test_what_a_card_could_have_is_told_where_it_is_missing() -> None:
+    made = settings(STORAGE, defined=("00:16:3e:00:00:01", "00:16:3e:00:00:02", "$(calc)"))
+    assert made.unmatched == ("00:16:3e:00:00:01", "00:16:3e:00:00:02")
+    for script in (powershell_script(made), netsh_script(made)):
+        assert b"The definition has 00:16:3e:00:00:01, 00:16:3e:00:00:02." in script
+    assert "00:16:3e:00:00:02" in network_text(["x"], [made], Context())
+
+
 def test_a_mac_address_that_no_card_of_the_definition_has_is_told() -> None:
     made = settings(OFFICE, defined=("52:54:00:00:00:01", "52:54:00:00:00:02"))
     assert made.cards[0].defined is False

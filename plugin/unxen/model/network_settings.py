@@ -84,9 +84,16 @@ class OldClaim:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The network of one Windows."""
+    """The network of one Windows. `unmatched` are MAC addresses of the definition that no card is known to have."""
 
     installation: InstallationId
     windows: WindowsFacts | None
     cards: tuple[CardSettings, ...]
     claims: tuple[OldClaim, ...]
+    unmatched: tuple[str, ...] = ()
+
+    @property
+    def contested(self) -> tuple[OldClaim, ...]:
+        """The claims to addresses that more than one interface lays claim to."""
+        every = [address for each in self.claims for address in each.addresses]
+        return tuple(each for each in self.claims if any(every.count(address) > 1 for address in each.addresses))

@@ -13,6 +13,7 @@ from unxen.model.network_settings import CardSettings, FixedAddress, LeftOut, Ma
 from unxen.plan.examined import Examined
 from unxen.plan.network import Interface, interfaces
 
+MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", re.ASCII)
 GUID = re.compile(r"\{[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}", re.ASCII)
 # RFC 1123 labels, and the underscore that Microsoft's DNS allows.
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -23,16 +24,17 @@ def network_settings(examined: Examined, defined: Sequence[str]) -> NetworkSetti
     """The settings of one Windows; `defined` are the MAC addresses of the machine's definition, none where there is none."""
     every = interfaces(examined.deciding, examined.system.network)
     present = [each for each in every if not each.gone]
-    macs = tuple(dict.fromkeys(each.lower() for each in defined))
+    macs = tuple(dict.fromkeys(each.lower() for each in defined if MAC.fullmatch(each)))
     only = _only_match(present, macs)
     cards = tuple(_card(each, macs, only) for each in present)
     set_again = {each.address for card in cards for each in card.addresses}
-    claims = [_claim(each, set_again) for each in every]
+    claims = [_claim(each, set_again) for each in every if GUID.fullmatch(each.guid)]
     return NetworkSettings(
-        examined.installation.id,
-        examined.windows,
-        cards,
-        tuple(each for each in claims if each.addresses and GUID.fullmatch(each.guid)),
+        installation=examined.installation.id,
+        windows=examined.windows,
+        cards=cards,
+        claims=tuple(each for each in claims if each.addresses),
+        unmatched=tuple(mac for mac in macs if mac not in {each.mac for each in cards}),
     )
 
 

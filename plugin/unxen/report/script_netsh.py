@@ -64,7 +64,7 @@ def netsh_script(settings: NetworkSettings) -> bytes:
     if not cards:
         lines += ["rem No card was set by hand: there is nothing to set again."]
     for number, card in enumerate(cards, 1):
-        lines += [f"rem {each}" for each in remarks(card)]
+        lines += [f"rem {each}" for each in remarks(card, settings.unmatched)]
         lines += [f"call :find {card.mac.replace(':', '-').upper() or NO_MAC}", "if errorlevel 1 exit /b 1"]
         lines += [f'set "CARD{number}=%FOUND%"']
     for each in settings.claims:

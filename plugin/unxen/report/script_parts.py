@@ -5,6 +5,7 @@ Touches nothing. A script is made of checked addresses and of `label`s; nothing 
 """
 
 import re
+from collections.abc import Sequence
 
 from unxen.model.network_settings import CardSettings, NetworkSettings
 
@@ -24,11 +25,12 @@ def to_set(settings: NetworkSettings) -> tuple[CardSettings, ...]:
     return tuple(each for each in settings.cards if each.by_hand)
 
 
-def remarks(card: CardSettings) -> tuple[str, ...]:
-    """What whoever reads the script should know of a card."""
+def remarks(card: CardSettings, unmatched: Sequence[str]) -> tuple[str, ...]:
+    """What whoever reads the script should know of a card; `unmatched` are MAC addresses that it may have."""
     told = [f"{label(card.name)} ({label(card.description)})"]
     if not card.mac:
-        told.append("Its MAC address stands neither in Windows nor, without doubt, in the definition: put it in below.")
+        one_of = f" The definition has {', '.join(unmatched)}." if unmatched else ""
+        told.append(f"Its MAC address stands neither in Windows nor, without doubt, in the definition: put it in below.{one_of}")
     if card.left_out:
         told.append(f"Left out because they are not what they should be: {len(card.left_out)} (unxen network shows them).")
     return tuple(told)

@@ -86,7 +86,7 @@ def powershell_script(settings: NetworkSettings) -> bytes:
     if not cards:
         lines += ["# No card was set by hand: there is nothing to set again."]
     for number, card in enumerate(cards, 1):
-        lines += [f"# {each}" for each in remarks(card)]
+        lines += [f"# {each}" for each in remarks(card, settings.unmatched)]
         lines += [f"$card{number} = Find-Card {_quoted(card.mac.replace(':', '').upper() or NO_MAC)}"]
     lines += _claims(settings)
     lines += [f"Set-Card $card{number} {_arguments(card)}" for number, card in enumerate(cards, 1)]

@@ -45,9 +45,12 @@ def _installation(settings: NetworkSettings, context: Context, *, several: bool)
     lines = ["", f"  [{visible(settings.installation)}]"] if several else []
     for card in settings.cards:
         lines += _card(card, context)
-    if settings.claims:
-        lines += heading(context.style, "Old adapters that lay claim to these addresses")
-        for each in settings.claims:
+    if settings.unmatched:
+        rest = f"cards of the definition that could be any of these: {', '.join(settings.unmatched)}"
+        lines += ["", *wrapped(context.style, rest, "    ", "      ")]
+    if settings.contested:
+        lines += heading(context.style, "Addresses that more than one interface lays claim to")
+        for each in settings.contested:
             lines += wrapped(context.style, f"{clipped(each.name)} {each.guid}: {', '.join(each.addresses)}", "    - ", "      ")
     return lines
 
