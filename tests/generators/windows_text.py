@@ -93,6 +93,17 @@ def _control(generation: Generation) -> Iterator[str]:
     yield f'[{control}\\ComputerName\\ComputerName]\n"ComputerName"="GUEST"'
     yield f'[{control}\\ServiceGroupOrder]\n"List"=multi:System Reserved,Boot Bus Extender,System Bus Extender,SCSI miniport'
     yield r"[ControlSet001\Hardware Profiles\0001]"
+    yield from _first_start(generation)
+
+
+def _first_start(generation: Generation) -> Iterator[str]:
+    """Settings that matter after a move: as in the real hives of clients; for servers as Microsoft has it."""
+    yield '[ControlSet001\\Control\\CrashControl]\n"AutoReboot"=dword:1\n"CrashDumpEnabled"=dword:1'
+    key = '"TimeZoneKeyName"="W. Europe Standard Time"\n' if not within(generation.version, NT5) else ""
+    yield f'[ControlSet001\\Control\\TimeZoneInformation]\n{key}"StandardName"="W. Europe Standard Time"\n"Bias"=dword:ffffffc4'
+    if not within(generation.version, NT5):
+        policy = 2 if generation.server and generation.version >= (10, 0, 0) else 1
+        yield f'[ControlSet001\\Services\\partmgr\\Parameters]\n"SanPolicy"=dword:{policy}'
 
 
 def _service(generation: Generation, row: Row) -> Iterator[str]:

@@ -15,6 +15,7 @@ from unxen.knowledge.tables import (
     BootService,
     Confidence,
     Controller,
+    CriticalMistake,
     CriticalRow,
     DeviceClass,
     EmulatedController,
@@ -25,7 +26,11 @@ from unxen.knowledge.tables import (
     NetworkCard,
     NtVersion,
     ProcessorService,
+    SanDefault,
+    SanPolicy,
     SettingAction,
+    StockFilter,
+    UnfinishedTool,
     XenDevice,
     XenFilter,
     XenRole,
@@ -177,12 +182,12 @@ SMALL_KNOWLEDGE = Knowledge(
         _boot("fvevol", BootRole.DISK, required=False),
     ),
     classes=(
-        DeviceClass(HDC, "hdc", ("controller-filters",), (), "controllers", "test"),
-        DeviceClass(SCSI, "SCSIAdapter", ("controller-filters",), (), "controllers", "test"),
-        DeviceClass(SYSTEM, "System", ("buses",), (), "PCI root", "test"),
-        DeviceClass(DISK, "DiskDrive", ("disk",), ("partmgr",), "disks", "test"),
-        DeviceClass(VOLUME, "Volume", ("disk",), (), "volumes", "test"),
-        DeviceClass(KEYBOARD, "Keyboard", (), ("kbdclass",), "keys", "test"),
+        DeviceClass(HDC, "hdc", ("controller-filters",), "controllers", "test"),
+        DeviceClass(SCSI, "SCSIAdapter", ("controller-filters",), "controllers", "test"),
+        DeviceClass(SYSTEM, "System", ("buses",), "PCI root", "test"),
+        DeviceClass(DISK, "DiskDrive", ("disk",), "disks", "test"),
+        DeviceClass(VOLUME, "Volume", ("disk",), "volumes", "test"),
+        DeviceClass(KEYBOARD, "Keyboard", (), "keys", "test"),
     ),
     critical_rows=tuple(
         CriticalRow(row_id, Bus.IDE, service, HDC, FIRST, NT5, ("pciidex.sys",), f"{row_id} is found by this row", "test")
@@ -200,6 +205,17 @@ SMALL_KNOWLEDGE = Knowledge(
         NetworkCard("e1000", FIRST, NEWEST, "", "82540EM", "test"),
     ),
     guards=(Guard("Watchful", ("watch.sys",), "watches drivers", "test"),),
+    stock_filters=(
+        StockFilter(DISK, FilterSide.UPPER, ("partmgr",), FIRST, NEWEST, False, True, "finds partitions", "test"),
+        StockFilter(KEYBOARD, FilterSide.UPPER, ("kbdclass",), FIRST, NEWEST, True, False, "keys", "test"),
+    ),
+    san_policies=(
+        SanPolicy(1, "OnlineAll", (), "all online", "test"),
+        SanPolicy(2, "OfflineShared", ("virtio-scsi",), "shared ones offline", "test"),
+    ),
+    san_defaults=(SanDefault(False, 1, (6, 0, 0), NEWEST, "clients", "test"),),
+    unfinished_tools=(UnfinishedTool("firstboot", ("rhsrvany",), "virt-v2v", "runs scripts", "delete it", "test"),),
+    critical_mistakes=(CriticalMistake("pci#ven_1af4&dev_1041", "vioscsi", "a tool", "is a network card", "test"),),
 )
 
 
@@ -215,11 +231,17 @@ class Windows:
         self.installation: dict[str, object] = {}
         self.disk: dict[str, object] = {}
         self.architecture = Architecture.AMD64
+        self.server = False
 
     def service(self, name: str, start: int | Missing = 0, *, only: int | None = None, **more: object) -> "Windows":
         """A service, new or instead of the one that is there; `only` in one control set."""
         for each in self._sets(only):
             each.service(name, start, **more)
+        return self
+
+    def on_server(self, server: bool = True) -> "Windows":
+        """Whether it is a server's Windows."""
+        self.server = server
         return self
 
     def without(self, name: str) -> "Windows":
@@ -311,7 +333,7 @@ class Windows:
             setup_in_progress=False,
             unread=(),
         )
-        windows = WindowsFacts("Windows", self.version, self.architecture, False, "test")
+        windows = WindowsFacts("Windows", self.version, self.architecture, self.server, "test")
         path = GuestPath(r"\Windows\System32\config\SYSTEM")
         made = Installation(
             InstallationId(rf"{disk}:1:\Windows"),

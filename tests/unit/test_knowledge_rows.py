@@ -18,8 +18,10 @@ from unxen.knowledge.layout import TABLES, Entry, label
 from unxen.knowledge.loader import load_knowledge
 from unxen.knowledge.tables import Knowledge, NtVersion, SettingAction, XenRole
 from unxen.model.edit import Action, Edit
+from unxen.model.first_start_facts import UNKNOWN as FIRST_START
+from unxen.model.fix import NO_FIXES, Fix, Fixes
 from unxen.model.guest import Machine
-from unxen.model.ids import Bus, KeyPath, MachineType
+from unxen.model.ids import Bus, KeyPath, MachineType, Missing
 from unxen.model.judgement import Chain, FindingKind, InstallationJudgement, Judgement, LinkState, NoteKind, Verdict
 from unxen.model.registry_facts import CriticalDevice
 from unxen.plan.judge import judge
@@ -38,6 +40,8 @@ class Case:
     board: MachineType = MachineType.UNKNOWN
     bus: Bus | None = None
     knowledge: Knowledge = KNOWLEDGE
+    fixes: Fixes = NO_FIXES
+    data_disk: bool = False
 
 
 def xen_service(row: Any) -> Case:
@@ -108,8 +112,10 @@ def boot_service(row: Any) -> Case:
 
 
 def device_class(row: Any) -> Case:
-    """A filter that cannot load breaks the class's link under the class's name; a stock filter that is gone is told."""
+    """A filter that cannot load breaks the class's link under the class's name; a stock filter that is gone is told under it."""
     if not row.links:
+        stock = tuple(each for each in KNOWLEDGE.stock_filters if each.class_guid == row.guid)
+        assert stock
         windows = whole("10").no_list(row.guid.upper(), "upper")
         return Case(windows, lambda judged: row.name in note_subjects(judged, NoteKind.EMPTIED_CLASS))
     windows = whole("10").filters(row.guid.upper(), "lower", "dangling").xen()
@@ -151,6 +157,53 @@ def processor(row: Any) -> Case:
     return Case(windows, lambda judged: edits(judged, rf"Services\{row.service}", row.start), bus=Bus.IDE)
 
 
+def stock_filter(row: Any) -> Case:
+    """Gone from its list, it comes back when that is asked for."""
+    guid = row.class_guid.upper()
+    windows = windows_in(row).no_list(guid, row.side.value)
+    return Case(windows, lambda judged: edits(judged, guid), fixes=Fixes(frozenset({Fix.STOCK_FILTERS})))
+
+
+def with_virtio(generation: str) -> Windows:
+    """A Windows with active Xen drivers that can also start from a disk of virtio."""
+    return whole(generation).xen().service("viostor", 0).match(r"PCI\VEN_1AF4&DEV_1001", "oem1.inf", "viostor")
+
+
+def san_policy(row: Any) -> Case:
+    """Told under its name where a data disk would stay offline on the bus; under one that keeps none offline nothing is told."""
+    windows = with_virtio("10").control_set(first_start=replace(FIRST_START, san_policy=row.number))
+
+    def look(judged: Judgement) -> object:
+        told = [dict(note.details) for note in only(judged).notes if note.kind is NoteKind.DATA_DISKS_OFFLINE]
+        return any(each["policy"] == row.name for each in told) if row.offline else not told
+
+    return Case(windows, look, MachineType.I440FX, Bus.VIRTIO_BLK, data_disk=True)
+
+
+def san_default(row: Any) -> Case:
+    """Without a value of its own, Windows has this policy."""
+    name = next(each.name for each in KNOWLEDGE.san_policies if each.number == row.policy)
+    windows = with_virtio("10").on_server(row.server)
+    windows.control_set(first_start=replace(FIRST_START, san_policy=Missing.ABSENT))
+
+    def look(judged: Judgement) -> object:
+        told = [dict(note.details)["policy"] for note in only(judged).notes if note.kind is NoteKind.DATA_DISKS_OFFLINE]
+        return not told if name == "OnlineAll" else told == [name]
+
+    return Case(windows, look, MachineType.I440FX, Bus.VIRTIO_BLK, data_disk=True)
+
+
+def unfinished_tool(row: Any) -> Case:
+    windows = whole("10").service(row.service, 2, image_path=rf"C:\x\{row.images[0]}.exe -s x")
+    return Case(windows, lambda judged: row.service in note_subjects(judged, NoteKind.UNFINISHED_TOOL))
+
+
+def critical_mistake(row: Any) -> Case:
+    place = KeyPath(rf"ControlSet001\Control\CriticalDeviceDatabase\{row.id}")
+    windows = whole("xp").control_set(critical_devices=(CriticalDevice(row.id, place, row.service, ""),))
+    return Case(windows, lambda judged: row.id in note_subjects(judged, NoteKind.CRITICAL_MISTAKE))
+
+
 def family(row: Any) -> Case:
     """Only what is said of a family's drivers as a whole can be judged: that they drive virtio too."""
     service = next(each for each in KNOWLEDGE.xen_services if row.id in each.families)
@@ -183,6 +236,11 @@ CASES: dict[str, Callable[[Any], Case]] = {
     "processors": processor,
     "network_cards": network_card,
     "guards": guard,
+    "stock_filters": stock_filter,
+    "san_policies": san_policy,
+    "san_defaults": san_default,
+    "unfinished_tools": unfinished_tool,
+    "critical_mistakes": critical_mistake,
 }
 ROWS = [
     pytest.param(table.field, row, id=label(table, number, getattr(row, table.key[0])))
@@ -234,15 +292,19 @@ def whole(generation: str) -> Windows:
     for row in KNOWLEDGE.boot_services:
         if row.nt_from <= windows.version <= row.nt_to:
             windows.service(row.service, 0)
-    for row in KNOWLEDGE.classes:
-        if row.stock_upper:
-            windows.filters(row.guid.upper(), "upper", *row.stock_upper)
-            windows.service(row.stock_upper[0], 0)
+    for row in KNOWLEDGE.stock_filters:
+        if row.nt_from <= windows.version <= row.nt_to:
+            windows.filters(row.class_guid.upper(), row.side.value, *row.names)
+            windows.service(row.names[0], 0)
     return windows
 
 
 def judged(case: Case, knowledge: Knowledge) -> Judgement:
-    return judge(case.windows.facts(), Machine(board=case.board), knowledge, bus=case.bus)
+    facts = case.windows.facts()
+    if case.data_disk:
+        empty = Windows().disk_facts(2)
+        facts = replace(facts, disks=(*facts.disks, empty))
+    return judge(facts, Machine(board=case.board), knowledge, bus=case.bus, fixes=case.fixes)
 
 
 def only(judgement: Judgement) -> InstallationJudgement:

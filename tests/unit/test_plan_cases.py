@@ -2,7 +2,8 @@
 """Cases from life: a Windows as registry text goes in, the whole judgement comes out and is held to the golden file beside it.
 
 A case is `tests/cases/plan/NAME.case`: lines of `# why it exists`, then `name: value` (windows, families, bus, present, board,
-missing, kvm), then registry text that is planted. `pytest --regenerate` writes NAME.plan anew, for review as a difference.
+missing, kvm, clock, fix, configured), then registry text that is planted. `pytest --regenerate` writes NAME.plan anew, for review
+as a difference.
 """
 
 from collections.abc import Iterator
@@ -12,14 +13,16 @@ import pytest
 from generators.hives import plant, windows_hive
 from unit.hive_guest import files_of, judged
 from unxen.model.edit import Action, Edit
+from unxen.model.fix import Fix, fixes
 from unxen.model.guest import Machine
-from unxen.model.ids import Bus, MachineType
+from unxen.model.ids import Bus, MachineType, Missing
 from unxen.model.judgement import InstallationJudgement, Judgement, LinkState
+from unxen.model.machine import Clock
 from unxen.model.registry_facts import RegistryValue
 
 FOLDER = Path(__file__).resolve().parent.parent / "cases" / "plan"
 CASES = sorted(FOLDER.glob("*.case"))
-KNOWN = {"windows", "families", "bus", "present", "board", "missing", "kvm"}
+KNOWN = {"windows", "families", "bus", "present", "board", "missing", "kvm", "clock", "fix", "configured"}
 
 
 def read_case(path: Path) -> tuple[dict[str, str], str]:
@@ -36,10 +39,13 @@ def judge_case(path: Path) -> Judgement:
     settings, text = read_case(path)
     hive = windows_hive(settings["windows"], families=settings.get("families", "").split())
     hive = plant(hive, text) if text else hive
-    machine = Machine(Bus(settings.get("present", "unknown")), MachineType(settings.get("board", "unknown")))
+    clock = Clock(settings["clock"]) if "clock" in settings else Missing.NOT_LOOKED_AT
+    machine = Machine(Bus(settings.get("present", "unknown")), MachineType(settings.get("board", "unknown")), clock=clock)
     bus = Bus(settings["bus"]) if "bus" in settings else None
+    asked, configured = (map(Fix, settings.get(name, "").split()) for name in ("fix", "configured"))
+    wanted = fixes(asked, configured)
     seen = files_of(hive, settings.get("missing", "").split())
-    return judged(hive, seen, machine, bus=bus, repair_kvm_guests=settings.get("kvm") == "repair")
+    return judged(hive, seen, machine, bus=bus, repair_kvm_guests=settings.get("kvm") == "repair", fixes=wanted)
 
 
 def shown(judgement: Judgement) -> Iterator[str]:

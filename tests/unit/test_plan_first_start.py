@@ -22,8 +22,9 @@ def with_cards(*cards: Card, **more: object) -> dict[NoteKind, list[Note]]:
     return told(windows_hive("10", families=["xcpng"], network=cards, **more))
 
 
-def test_a_plain_guest_of_xen_hears_of_activation_alone() -> None:
-    assert set(with_cards(Card("Ethernet", dhcp=True, lease="192.0.2.7"))) == {NoteKind.ACTIVATION}
+def test_a_plain_guest_of_xen_hears_only_what_concerns_every_one() -> None:
+    every = {NoteKind.ACTIVATION, NoteKind.CLOCK_DIFFERS, NoteKind.CRASH_SCREEN_GONE}
+    assert set(with_cards(Card("Ethernet", dhcp=True, lease="192.0.2.7"))) == every
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from unxen import __version__
 from unxen.cli.call import Call
 from unxen.errors import refused
 from unxen.host.config_keys import BUS_NAMES, bus_named
+from unxen.model.fix import Fix
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
@@ -98,6 +99,12 @@ def _choice_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with a dirty registry hive although its logs are missing or useless; what stood in them is lost",
     )
+
+
+def _fix_option(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(each.value for each in Fix)
+    text = f"also mend what does not keep Windows from starting, a list with commas: {names}"
+    parser.add_argument("--fix", type=_fixes, action="extend", default=[], metavar="LIST", help=text)
 
 
 def _key_option(parser: argparse.ArgumentParser) -> None:
@@ -293,15 +300,15 @@ _Option = Callable[[argparse.ArgumentParser], None]
 VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
     "inspect": (
         "tell whether Windows would reach its system disk, and if not why",
-        (_target_options, _choice_options, _state_options, _output_options, _host_options),
+        (_target_options, _choice_options, _fix_option, _state_options, _output_options, _host_options),
     ),
     "plan": (
         "show every registry change that repair would make",
-        (_target_options, _choice_options, _state_options, _plan_options, _output_options, _host_options),
+        (_target_options, _choice_options, _fix_option, _state_options, _plan_options, _output_options, _host_options),
     ),
     "repair": (
         "make Windows bootable: edit, verify, commit",
-        (_target_options, _choice_options, _state_options, _repair_options, _wait_option, _output_options),
+        (_target_options, _choice_options, _fix_option, _state_options, _repair_options, _wait_option, _output_options),
     ),
     "network": (
         "tell what was set on the network cards, or print a script that sets it again on the new machine",
@@ -403,6 +410,14 @@ def _delivery(text: str) -> Delivery:
         return Delivery(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"no delivery {text!r}; known are {', '.join(each.value for each in Delivery)}") from error
+
+
+def _fixes(text: str) -> list[Fix]:
+    names = tuple(each.value for each in Fix)
+    for each in text.split(","):
+        if each not in names:
+            raise argparse.ArgumentTypeError(f"no fix {each!r}; known are {', '.join(names)}{_near(each, names)}")
+    return [Fix(each) for each in text.split(",")]
 
 
 def _installation(text: str) -> InstallationId:

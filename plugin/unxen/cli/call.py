@@ -4,6 +4,7 @@
 Touches nothing.
 """
 
+from unxen.model.fix import Fix
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.record import dataclass
 from unxen.model.settings import Delivery
@@ -33,6 +34,7 @@ class Call:
     delivery: Delivery | None = None
     dry_run: bool = False
     accept_stale_hive: bool = False
+    fix: tuple[Fix, ...] = ()
     wait: float | None = None
     markdown: bool = False
     action: str = ""

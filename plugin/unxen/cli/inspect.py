@@ -23,6 +23,7 @@ def run(job: Job) -> tuple[Outcome, None]:
         listener=job.listener,
         verb=call.verb,
         accept_unclean_volume=call.accept_unclean_volume,
+        fix=call.fix,
         keys=read_keys(call.key) if call.key else (),
     )
     return outcome, None

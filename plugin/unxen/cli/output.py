@@ -55,5 +55,6 @@ def options_again(call: Call) -> str:
         words += ["--bus", call.bus.value]
     if call.installation is not None:
         words += ["--installation", call.installation]
+    words += [word for each in dict.fromkeys(call.fix) for word in ("--fix", each.value)]
     words += ["--accept-stale-hive"] * call.accept_stale_hive + ["--accept-unclean-volume"] * call.accept_unclean_volume
     return "" if call.each else " ".join(shlex.quote(each) for each in words)

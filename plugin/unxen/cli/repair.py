@@ -15,6 +15,12 @@ def run(job: Job) -> tuple[Outcome, None]:
     call = job.asked.call
     keys = read_keys(call.key) if call.key else ()
     order = Order(
-        call.bus, call.installation, call.delivery or job.settings.delivery, call.dry_run, call.accept_unclean_volume, keys
+        call.bus,
+        call.installation,
+        call.delivery or job.settings.delivery,
+        call.dry_run,
+        call.accept_unclean_volume,
+        keys,
+        call.fix,
     )
     return repair(job.guest, job.platform, job.settings, job.knowledge, order, job.listener), None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from unxen.model.fix import Fix
 from unxen.model.ids import Bus
 from unxen.model.record import dataclass
 from unxen.model.settings import Delivery, GuardPolicy, WatchPolicy
@@ -136,6 +137,11 @@ KEYS: dict[str, Key] = {
     ),
     "accept_stale_hive": Key(
         _boolean, "false", "go on with a dirty registry hive whose logs are missing or useless; what stood in them is lost"
+    ),
+    "fix": Key(
+        _list_of(_one_of(tuple(each.value for each in Fix), Fix)),
+        '["crash-screen"]',
+        "what is mended along with a repair that is made anyway: data-disks, clock, crash-screen, stock-filters; else nothing",
     ),
     "knowledge_dir": Key(_directory, '"/etc/unxen/knowledge.d"', "where tables of your own driver families lie"),
 }

@@ -41,7 +41,7 @@ def _requirements_are_known(entries: Sequence[Entry]) -> Iterator[Problem]:
 
 def _classes_are_known(entries: Sequence[Entry]) -> Iterator[Problem]:
     known = _names(entries, "class", "guid")
-    for heading in ("emulated", "critical_row"):
+    for heading in ("emulated", "critical_row", "stock_filter"):
         for entry in _of(entries, heading):
             yield from _unknown(entry, "class_guid", known, "is not a class of the table class")
 
@@ -104,7 +104,7 @@ def _names(entries: Sequence[Entry], heading: str, field: str) -> Names:
 def _windows(entries: Sequence[Entry]) -> Names:
     """Services that a start on KVM may need."""
     controllers = _names(entries, "controller", "service")
-    return controllers | _names(entries, "boot_service", "service") | _names(entries, "class", "stock_upper")
+    return controllers | _names(entries, "boot_service", "service") | _names(entries, "stock_filter", "names")
 
 
 def _several(value: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -37,6 +37,11 @@ TABLES = (
     Table("processor", "processors", tables.ProcessorService, ("service",)),
     Table("network_card", "network_cards", tables.NetworkCard, ("model", "nt_from")),
     Table("guard", "guards", tables.Guard, ("product",)),
+    Table("stock_filter", "stock_filters", tables.StockFilter, ("class_guid", "side", "nt_from")),
+    Table("san_policy", "san_policies", tables.SanPolicy, ("number",)),
+    Table("san_default", "san_defaults", tables.SanDefault, ("server", "nt_from")),
+    Table("unfinished_tool", "unfinished_tools", tables.UnfinishedTool, ("service",)),
+    Table("critical_mistake", "critical_mistakes", tables.CriticalMistake, ("id", "service")),
 )
 BY_HEADING = {table.heading: table for table in TABLES}
 
@@ -54,7 +59,9 @@ DEFAULTS: dict[str, object] = {
     "inbox": True,
     "required": True,
     "links": (),
-    "stock_upper": (),
+    "last": False,
+    "vital": False,
+    "offline": (),
     "nt_to": tables.NEWEST,
     "installed": "",
 }

@@ -26,6 +26,7 @@ LINKS = ("buses", "controller-filters", "disk")
 # What libvirt and Proxmox both call a network card of QEMU.
 CARDS = ("virtio", "e1000e", "e1000", "rtl8139", "pcnet", "ne2k_pci")
 TRACES = ("enum", "hardware-config")
+BUSES = tuple(each.value for each in Bus if each not in (Bus.XEN, Bus.UNKNOWN))
 BOARDS = tuple(each.value for each in MachineType if each is not MachineType.UNKNOWN)
 
 
@@ -101,7 +102,12 @@ CHECKS: Mapping[str, Mapping[str, Check]] = {
     "controller": {"service": NAMED, "bus": _bus, "ids": _some(_all(DEVICE)), "requires": _all(NAMED), "files": _all(NAMED)},
     "emulated": {"bus": _bus, "board": _boards, "ids": _some(_all(DEVICE)), "class_guid": CLASS},
     "boot_service": {"service": NAMED},
-    "class": {"guid": CLASS, "links": _all(_one_of(*LINKS)), "stock_upper": _all(NAMED)},
+    "class": {"guid": CLASS, "links": _all(_one_of(*LINKS))},
+    "stock_filter": {"class_guid": CLASS, "names": _some(_all(NAMED))},
+    "san_policy": {"number": _one_of(1, 2, 3, 4), "name": NAMED, "offline": _all(_one_of(*BUSES))},
+    "san_default": {"policy": _one_of(1, 2, 3, 4)},
+    "unfinished_tool": {"service": NAMED, "images": _some(_all(NAMED))},
+    "critical_mistake": {"id": _matches(CRITICAL_ID, "must be a key name such as pci#cc_0101"), "service": NAMED},
     "critical_row": {
         "id": _matches(CRITICAL_ID, "must be a key name such as pci#cc_0101"),
         "bus": _bus,

@@ -8,6 +8,7 @@ from enum import Enum
 
 from unxen.model.ids import Bus
 from unxen.model.record import dataclass
+from unxen.model.registry_facts import FilterSide
 
 NtVersion = tuple[int, int, int]
 NEWEST: NtVersion = (99, 99, 999999)
@@ -178,7 +179,71 @@ class DeviceClass:
     guid: str
     name: str
     links: tuple[str, ...]
-    stock_upper: tuple[str, ...]
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
+class StockFilter:
+    """Filters that Windows itself has in a list of a class, in their order. `side`: `upper` or `lower`.
+
+    `last`: they belong behind what others put into the list, which then sits below them; else in front. `vital`: without them no
+    disk is found. Rows stand only where the value is certain for all of these versions.
+    """
+
+    class_guid: str
+    side: FilterSide
+    names: tuple[str, ...]
+    nt_from: NtVersion
+    nt_to: NtVersion
+    last: bool
+    vital: bool
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
+class SanPolicy:
+    """A value of SanPolicy and the buses, by their words, on which a disk that Windows has not met stays offline under it."""
+
+    number: int
+    name: str
+    offline: tuple[str, ...]
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
+class SanDefault:
+    """The policy that holds where the registry names none."""
+
+    server: bool
+    policy: int
+    nt_from: NtVersion
+    nt_to: NtVersion
+    why: str
+    source: str
+
+
+@dataclass(frozen=True)
+class UnfinishedTool:
+    """A service by which another tool goes on with its work inside Windows; `images`: its ImagePath holds one of them."""
+
+    service: str
+    images: tuple[str, ...]
+    tool: str
+    why: str
+    remedy: str
+    source: str
+
+
+@dataclass(frozen=True)
+class CriticalMistake:
+    """A row of the CriticalDeviceDatabase that a tool writes and that binds a driver to a device of another kind."""
+
+    id: str
+    service: str
+    tool: str
     why: str
     source: str
 
@@ -271,3 +336,8 @@ class Knowledge:
     processors: tuple[ProcessorService, ...]
     network_cards: tuple[NetworkCard, ...]
     guards: tuple[Guard, ...]
+    stock_filters: tuple[StockFilter, ...]
+    san_policies: tuple[SanPolicy, ...]
+    san_defaults: tuple[SanDefault, ...]
+    unfinished_tools: tuple[UnfinishedTool, ...]
+    critical_mistakes: tuple[CriticalMistake, ...]

@@ -7,6 +7,7 @@ Touches nothing. Definitions are text of their platform and mean nothing to anyb
 from enum import Enum
 
 from unxen.model.ids import Bus, DiskNumber, Firmware
+from unxen.model.machine import Clock
 from unxen.model.record import dataclass
 
 
@@ -20,6 +21,7 @@ class DefinitionPart(Enum):
     NIC_MODEL = "nic-model"
     FIRMWARE = "firmware"
     BOOT_ORDER = "boot-order"
+    CLOCK = "clock"
     XEN_SETTING = "xen-setting"
 
 
@@ -38,8 +40,9 @@ class Wish:
     """What Windows needs of its machine.
 
     `bus` is for the disks named by `disks` (the ones that Windows starts from); `drivers` are the buses that its other disks may
-    stay on. `card` is the model of a network card that all of them have a driver for, empty when it is
-    not known. `firmware` is what the boot files are for, UNKNOWN when that is not certain.
+    stay on. `card` is the model of a network card that all of them have a driver for, empty when it is not known. `firmware` is
+    what the boot files are for, UNKNOWN when that is not certain. `clock` is what the hardware clock shall show, None when it shall
+    stay. `clock_only`: nothing else of the definition is to be touched.
     """
 
     bus: Bus
@@ -47,6 +50,8 @@ class Wish:
     drivers: frozenset[Bus]
     card: str
     firmware: Firmware
+    clock: Clock | None = None
+    clock_only: bool = False
 
 
 @dataclass(frozen=True)

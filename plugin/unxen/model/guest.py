@@ -5,15 +5,18 @@ Touches nothing. A bare file has no machine: bus, board and firmware are unknown
 """
 
 from unxen.model.disk import Disk
-from unxen.model.ids import Bus, Firmware, MachineType
+from unxen.model.ids import Bus, Firmware, MachineType, Missing
 from unxen.model.judgement import Note
+from unxen.model.machine import Clock
 from unxen.model.record import dataclass
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a platform's definition says of the hardware; `offered` are the buses it could give the disk. Not `attached`: the
-    machine has its disks in store, and none of them in a slot.
+    """What a platform's definition says of the hardware; `offered` are the buses it could give the disk.
+
+    `clock` is what the hardware clock shows: NOT_LOOKED_AT without a definition, UNREADABLE where it goes as the guest set it. Not
+    `attached`: the machine has its disks in store, and none of them in a slot.
     """
 
     bus: Bus = Bus.UNKNOWN
@@ -22,6 +25,7 @@ class Machine:
     offered: tuple[Bus, ...] = (Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI, Bus.VIRTIO_BLK)
     xen_leftovers: tuple[str, ...] = ()
     attached: bool = True
+    clock: Clock | Missing = Missing.NOT_LOOKED_AT
 
 
 @dataclass(frozen=True)

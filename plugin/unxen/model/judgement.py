@@ -135,6 +135,9 @@ class NoteKind(Enum):
     THIRD_PARTY_DRIVER = "third-party-driver"
     EMPTIED_CLASS = "emptied-class"
     MISSING_CLASS_FILTER = "missing-class-filter"
+    UNFINISHED_TOOL = "unfinished-tool"
+    CRITICAL_MISTAKE = "critical-mistake"
+    CLOSED_OVER_LOGS = "closed-over-logs"
     BOOT_SECTOR_HEADS = "boot-sector-heads"
     CONTROL_SET_FAILED = "control-set-failed"
     ARTICLE_SERVICE = "article-service"
@@ -154,6 +157,10 @@ class NoteKind(Enum):
     HIVE_REPLAYED = "hive-replayed"
     HIVE_STALE = "hive-stale"
     MISSING_BRIDGE = "missing-bridge"
+    FIX_LEFT_OUT = "fix-left-out"
+    DATA_DISKS_OFFLINE = "data-disks-offline"
+    CLOCK_DIFFERS = "clock-differs"
+    CRASH_SCREEN_GONE = "crash-screen-gone"
     LEFT_ALONE = "left-alone"
     COMMIT_FINISHED = "commit-finished"
     OVERLAY_THROWN_AWAY = "overlay-thrown-away"
@@ -216,10 +223,14 @@ class InstallationJudgement:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A guest judged as a whole; `plan` is empty unless the verdict is REPAIRABLE. `bus` is judged or chosen."""
+    """A guest judged as a whole; `plan` is empty unless the verdict is REPAIRABLE. `bus` is judged or chosen.
+
+    `fixes_only`: nothing is done but what was asked for by name; the boot path stays as it is, whole or not.
+    """
 
     verdict: Verdict
     bus: Bus
     installations: tuple[InstallationJudgement, ...]
     plan: Plan
     reasons: tuple[Reason, ...]
+    fixes_only: bool = False

@@ -64,6 +64,7 @@ class ReasonKind(Enum):
     NO_BOOTABLE_BUS = "no-bootable-bus"
     BUS_NOT_POSSIBLE = "bus-not-possible"
     DRIVER_NOT_SHOWN = "driver-not-shown"
+    STOCK_FILTER_MISSING = "stock-filter-missing"
     DANGLING_FILTER = "dangling-filter"
     THIRD_PARTY_DRIVER = "third-party-driver"
     WINDOWS_UNSUPPORTED = "windows-unsupported"

@@ -7,6 +7,7 @@ Touches nothing. Names keep the hive's spelling; whoever compares them folds cas
 from collections.abc import Sequence
 from enum import Enum
 
+from unxen.model.first_start_facts import UNKNOWN, FirstStartFacts
 from unxen.model.ids import Architecture, ControlSetNumber, GuestPath, KeyPath, Missing, ServiceName
 from unxen.model.letter_facts import LetterFacts
 from unxen.model.network_facts import NetworkFacts
@@ -149,6 +150,7 @@ class ControlSetFacts:
     restrictions: tuple[str, ...]
     leftovers: tuple[Leftover, ...]
     boot_execute: tuple[str, ...] = ()
+    first_start: FirstStartFacts = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -204,3 +206,11 @@ class SystemFacts:
     letters: tuple[LetterFacts, ...] = ()
     page_files: tuple[str, ...] = ()
     letter: str = "C"
+
+    @property
+    def deciding(self) -> ControlSetFacts | None:
+        """The control set that the next start takes."""
+        if not self.control_sets:
+            return None
+        number = self.select.next_of([each.number for each in self.control_sets])
+        return next(each for each in self.control_sets if each.number == number)

@@ -7,6 +7,7 @@ Touches nothing. `host.config` reads it from the TOML file; everything else is h
 from enum import Enum
 from pathlib import Path
 
+from unxen.model.fix import Fix
 from unxen.model.ids import Bus
 from unxen.model.record import dataclass
 
@@ -74,3 +75,4 @@ class Settings:
     history_days: int = 365
     metrics_dir: Path | None = None
     accept_stale_hive: bool = False
+    fix: tuple[Fix, ...] = ()

@@ -46,6 +46,11 @@ def set_list(view: View, filters: FilterList, after: RegistryValue | None, cause
     return _edit(view, action, filters.key, filters.value_name, filters.value, after, None, cause)
 
 
+def set_number(view: View, key: KeyPath, name: str, before: RegistryValue | None, after: int, cause: Cause) -> Edit:
+    """Another number, or one where there is no value yet (`before` None)."""
+    return _edit(view, Action.SET_VALUE, key, name, before, dword(after), None, cause)
+
+
 def set_value(view: View, key: KeyPath, name: str, after: RegistryValue, cause: Cause) -> Edit:
     """A value where there is none yet."""
     return _edit(view, Action.SET_VALUE, key, name, None, after, None, cause)

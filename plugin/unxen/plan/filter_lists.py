@@ -6,7 +6,7 @@ one empty string or in two, and backup programs in none.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from unxen.model.registry_facts import RegistryValue
@@ -53,6 +53,24 @@ def without(value: RegistryValue, unwanted: Callable[[str], bool]) -> RegistryVa
     head, ending = _split(value.data)
     kept = [entry for entry in _entries(head) if not unwanted(_text(entry))]
     return RegistryValue(value.type, NUL.join(kept) + ending) if any(kept) else None
+
+
+def with_names(value: RegistryValue | None, stock: Sequence[str], *, last: bool) -> RegistryValue:
+    """The list with these names in it, each behind the one before it in `stock`, the first in front or, if `last`, behind all.
+
+    None is a list that is to be made. Windows builds a stack from below in the order of the list.
+    """
+    if value is None:
+        return RegistryValue(MULTI_SZ, "".join(f"{name}\0" for name in (*stock, "")).encode("utf-16-le"))
+    head, ending = _split(value.data)
+    kept = [entry for entry in _entries(head) if entry]
+    at = len(kept) if last else 0
+    for name in stock:
+        found = next((place for place, entry in enumerate(kept) if _text(entry).casefold() == name.casefold()), None)
+        if found is None:
+            kept.insert(at, name.encode("utf-16-le"))
+        at = at + 1 if found is None else found + 1
+    return RegistryValue(value.type, NUL.join(kept) + (ending if head else NUL + NUL))
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

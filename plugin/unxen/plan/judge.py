@@ -12,6 +12,7 @@ from dataclasses import replace
 from unxen.knowledge.tables import Knowledge
 from unxen.model.edit import InstallationPlan
 from unxen.model.facts import GuestFacts, Installation
+from unxen.model.fix import NO_FIXES, Fixes
 from unxen.model.guest import Machine
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import InstallationJudgement, Judgement, Note, Verdict
@@ -25,6 +26,8 @@ from unxen.plan.cards import cards_of
 from unxen.plan.examined import Examined, examine
 from unxen.plan.firmware_notes import fallback_notes, mismatch_notes
 from unxen.plan.first_start import first_start
+from unxen.plan.fixable import fixable
+from unxen.plan.left_out import left_out
 from unxen.plan.old_disks import old_disk_notes
 from unxen.plan.plan_id import make_plan
 from unxen.plan.refusals import impossible, no_such_installation, not_to_be_changed, nothing_found, unfit, unsupported
@@ -43,6 +46,7 @@ class _Question:
     repair_kvm_guests: bool
     accept_unclean_volume: bool
     accept_stale_hive: bool
+    fixes: Fixes
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,12 @@ def judge(
     repair_kvm_guests: bool = False,
     accept_unclean_volume: bool = False,
     accept_stale_hive: bool = False,
+    fixes: Fixes = NO_FIXES,
 ) -> Judgement:
     """What these facts mean for this machine; `bus` asks for one, `installation` leaves the others out."""
-    question = _Question(facts, machine, knowledge, bus, preference, repair_kvm_guests, accept_unclean_volume, accept_stale_hive)
+    question = _Question(
+        facts, machine, knowledge, bus, preference, repair_kvm_guests, accept_unclean_volume, accept_stale_hive, fixes
+    )
     if not facts.installations:
         return _without_windows(question, nothing_found(facts))
     chosen = [each for each in facts.installations if installation in (None, each.id)]
@@ -82,7 +89,7 @@ def _without_windows(question: _Question, reasons: tuple[Reason, ...]) -> Judgem
 
 
 def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
-    found = [(each, examine(question.facts, each, question.machine, question.knowledge)) for each in chosen]
+    found = [(each, examine(question.facts, each, question.machine, question.knowledge, question.fixes)) for each in chosen]
     fit = [examined for each, examined in found if examined and not _unfit(question, each)]
     concerned = fit if _anything(question, fit) else []
     judged, possible = _bus(question, concerned, fit)
@@ -91,7 +98,8 @@ def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
     verdict = _worst(judgements)
     parts = tuple(each.plan for each in answers) if verdict is Verdict.REPAIRABLE else ()
     reasons = tuple(dict.fromkeys(each for judgement in judgements for each in judgement.reasons))
-    return Judgement(verdict, judged, judgements, make_plan(judged, parts), reasons)
+    only = bool(question.fixes.asked) and not concerned
+    return Judgement(verdict, judged, judgements, make_plan(judged, parts), reasons, fixes_only=only)
 
 
 def _anything(question: _Question, fit: Sequence[Examined]) -> bool:
@@ -131,7 +139,17 @@ def _answer(
     if any(each is examined for each in concerned):
         return _judged(question, examined, bus, possible=possible)
     told = (*notes.left_alone(examined), *notes.elsewhere(examined, bus), *mismatch_notes(examined))
-    return _made(installation, examined, Verdict.HEALTHY, bus, (), told)
+    return _fixed(question, examined, bus, told)
+
+
+def _fixed(question: _Question, examined: Examined, bus: Bus, told: tuple[Note, ...]) -> _Answer:
+    """The verdict for an installation of which nothing is wanted but what was asked for by name."""
+    edits, installation = examined.asked_edits(), examined.installation
+    told = (*told, *left_out(examined, Fixes(question.fixes.asked)))
+    if edits and (reasons := _not_to_be_edited(examined)):
+        return _made(installation, examined, Verdict.REFUSED, bus, reasons, told)
+    answer = _made(installation, examined, Verdict.REPAIRABLE if edits else Verdict.HEALTHY, bus, (), told)
+    return replace(answer, plan=InstallationPlan(installation.id, edits))
 
 
 def _unfit(question: _Question, installation: Installation) -> tuple[Reason, ...]:
@@ -148,7 +166,9 @@ def _judged(question: _Question, examined: Examined, bus: Bus, *, possible: bool
     if reasons:
         return _made(installation, examined, Verdict.REFUSED, bus, reasons, (*told, *notes.elsewhere(examined, bus)))
     edits = examined.edits(bus)
+    wanted = question.fixes if edits else Fixes(question.fixes.asked)
     told = (*told, *fallback_notes(question.facts, examined), *first_start(examined))
+    told = (*told, *fixable(examined, bus), *left_out(examined, wanted))
     answer = _made(installation, examined, Verdict.REPAIRABLE if edits else Verdict.HEALTHY, bus, (), told)
     return replace(answer, plan=InstallationPlan(installation.id, edits))
 
@@ -161,6 +181,10 @@ def _refusal(question: _Question, examined: Examined, bus: Bus, *, possible: boo
         return impossible(examined, bus, asked=asked)
     if not examined.edits(bus):
         return ()
+    return _not_to_be_edited(examined)
+
+
+def _not_to_be_edited(examined: Examined) -> tuple[Reason, ...]:
     return (unsupported(examined.windows),) if not_to_be_changed(examined.windows) else no_room(examined.installation)
 
 

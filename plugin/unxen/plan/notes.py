@@ -11,13 +11,13 @@ from unxen.model.hive_facts import HiveState
 from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind
 from unxen.model.reason import ReasonKind
-from unxen.model.registry_facts import FilterScope, FilterSide
 from unxen.model.volume_facts import Sign
 from unxen.plan.bound_driver import OWN_PACKAGE
 from unxen.plan.examined import Examined
 from unxen.plan.filter_lists import Form, form, names
-from unxen.plan.links.filters import class_names
 from unxen.plan.names import fold
+from unxen.plan.other_tools import closed_over_logs, critical_mistakes, unfinished_tools
+from unxen.plan.stock_filters import classes_seen, gaps
 from unxen.plan.view import View
 from unxen.plan.xen import dual_use, looks_like_xen, xen_service
 
@@ -111,20 +111,17 @@ def _known_drivers(view: View) -> set[str]:
 def _damaged_classes(examined: Examined) -> Iterator[Note]:
     """Classes that lost the filters Windows itself puts there: traces of mends that deleted whole lists."""
     view = examined.deciding
-    for row in view.knowledge.classes:
-        listed = class_names(view, row.guid, FilterSide.UPPER)
-        gone = [each for each in row.stock_upper if fold(each) not in listed]
-        if not gone or not _class_seen(view):
+    if not classes_seen(view):
+        return
+    classes = {fold(row.guid): row for row in view.knowledge.classes}
+    for gap in gaps(view):
+        row = classes.get(fold(gap.row.class_guid))
+        if row is None:
             continue
         if DISK in row.links:
-            yield from (Note(NoteKind.MISSING_CLASS_FILTER, each, (("class", row.name),)) for each in gone)
+            yield from (Note(NoteKind.MISSING_CLASS_FILTER, each, (("class", row.name),)) for each in gap.names)
         else:
-            yield Note(NoteKind.EMPTIED_CLASS, row.name, (("expected", ", ".join(gone)),))
-
-
-def _class_seen(view: View) -> bool:
-    """Whether any class has a list: a hive that was saved in part says nothing about damage."""
-    return any(filters.scope is FilterScope.CLASS for filters in view.control_set.filters)
+            yield Note(NoteKind.EMPTIED_CLASS, row.name, (("expected", ", ".join(gap.names)),))
 
 
 def _hive(examined: Examined) -> Iterator[Note]:
@@ -197,6 +194,9 @@ KINDS: tuple[Callable[[Examined], Iterator[Note]], ...] = (
     _odd_lists,
     _third_party,
     _damaged_classes,
+    unfinished_tools,
+    critical_mistakes,
+    closed_over_logs,
     _setup,
     _signs,
     _chkdsk,

@@ -4,15 +4,26 @@
 Touches nothing. Because links judge the outlook as they judge the facts, no rule has to claim what it can mend.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from unxen.model.edit import Action, Edit
 from unxen.model.ids import KeyPath
-from unxen.model.registry_facts import ControlSetFacts, CriticalDevice, FilterList, KeyTree, Leftover, ServiceFact
+from unxen.model.registry_facts import (
+    ControlSetFacts,
+    CriticalDevice,
+    FilterList,
+    FilterScope,
+    FilterSide,
+    KeyTree,
+    Leftover,
+    ServiceFact,
+)
 from unxen.plan.edits import START
 from unxen.plan.filter_lists import names
 from unxen.plan.names import fold
 
+SIDES = {"upperfilters": FilterSide.UPPER, "lowerfilters": FilterSide.LOWER}
 Edits = dict[tuple[str, str], Edit]
 
 
@@ -22,7 +33,7 @@ def after(facts: ControlSetFacts, edits: tuple[Edit, ...]) -> ControlSetFacts:
     return replace(
         facts,
         services=tuple(_service(each, by_place) for each in facts.services),
-        filters=tuple(each for each in (_filters(each, by_place) for each in facts.filters) if each),
+        filters=(*(each for each in (_filters(each, by_place) for each in facts.filters) if each), *_new_lists(edits)),
         critical_devices=facts.critical_devices + _critical_devices(edits, by_place),
         leftovers=tuple(each for each in (_leftover(each, by_place) for each in facts.leftovers) if each),
     )
@@ -41,6 +52,15 @@ def _filters(filters: FilterList, edits: Edits) -> FilterList | None:
     if edit is None:
         return filters
     return replace(filters, value=edit.after, names=names(edit.after)) if edit.after else None
+
+
+def _new_lists(edits: tuple[Edit, ...]) -> Iterator[FilterList]:
+    """Lists of classes that had none."""
+    for edit in edits:
+        side = SIDES.get(fold(edit.value_name or ""))
+        if side and edit.after and edit.before is None:
+            guid = edit.key.rpartition("\\")[2]
+            yield FilterList(FilterScope.CLASS, side, edit.key, guid, edit.value_name or "", edit.after, names(edit.after))
 
 
 def _critical_devices(edits: tuple[Edit, ...], by_place: Edits) -> tuple[CriticalDevice, ...]:

@@ -9,6 +9,7 @@ themselves.
 from collections.abc import Callable
 
 from unxen.model.edit import Action, Edit
+from unxen.model.fix import Fix
 from unxen.model.ids import Bus
 from unxen.model.judgement import Chain, Link
 from unxen.model.record import dataclass
@@ -18,16 +19,26 @@ from unxen.plan.names import fold
 from unxen.plan.rules import (
     class_filters,
     controllers_findable,
+    crash_screen,
+    data_disks,
     device_filters,
     inbox_controllers,
     overrides,
     processors,
+    stock_filters,
     xen_services,
     xen_settings,
 )
 from unxen.plan.view import View
 
-RULES: tuple[Callable[[View, Bus], list[Edit]], ...] = (
+Rule = Callable[[View, Bus], list[Edit]]
+FIXES: dict[Fix, Rule] = {
+    Fix.STOCK_FILTERS: stock_filters.edits,
+    Fix.DATA_DISKS: data_disks.edits,
+    Fix.CRASH_SCREEN: crash_screen.edits,
+}
+"""Rules that do nothing unless they are asked for, whatever the bus."""
+RULES: tuple[Rule, ...] = (
     class_filters.edits,
     device_filters.edits,
     xen_services.edits,
@@ -36,6 +47,7 @@ RULES: tuple[Callable[[View, Bus], list[Edit]], ...] = (
     inbox_controllers.edits,
     processors.edits,
     overrides.edits,
+    *FIXES.values(),
 )
 
 
@@ -60,7 +72,7 @@ class Prospect:
     @property
     def creates(self) -> bool:
         """Whether the edits need more than switching services and cutting lists."""
-        return any(edit.required and edit.action is Action.CREATE_KEY for edit in self.edits)
+        return any(edit.required and edit.action is Action.CREATE_KEY and edit.rule != data_disks.RULE for edit in self.edits)
 
 
 def prospect(view: View, bus: Bus) -> Prospect:
@@ -76,6 +88,12 @@ def required_edits(view: View, bus: Bus) -> tuple[Edit, ...]:
     """All edits of all rules in their order; none when a start depends on none of them."""
     found = [edit for rule in RULES for edit in _sorted(rule(view, bus))]
     return tuple(found) if any(edit.required for edit in found) else ()
+
+
+def asked_edits(view: View) -> tuple[Edit, ...]:
+    """What was asked for by name, with nothing that the boot path would need beside it."""
+    rules = (rule for fix, rule in FIXES.items() if fix in view.fixes.asked)
+    return tuple(edit for rule in rules for edit in _sorted(rule(view, Bus.UNKNOWN)))
 
 
 def _sorted(edits: list[Edit]) -> list[Edit]:

@@ -94,6 +94,8 @@ def _special_reason(finding: Finding, bus: Bus) -> Reason | None:
         return reason(
             ReasonKind.DANGLING_FILTER, finding.subject, key=finding.key, bus=bus.value, **_only(finding, "cause", "side")
         )
+    if finding.kind is FindingKind.FILTER_MISSING:
+        return reason(ReasonKind.STOCK_FILTER_MISSING, finding.subject, key=finding.key, bus=bus.value, **_only(finding, "class"))
     if finding.kind is FindingKind.THIRD_PARTY_BOUND:
         return reason(ReasonKind.THIRD_PARTY_DRIVER, finding.subject, bus=bus.value, **_only(finding, "device", "inf"))
     return None

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from unxen.knowledge.tables import BootService, Controller, Knowledge, XenFilter, XenService
+from unxen.knowledge.tables import BootService, Controller, Knowledge, StockFilter, XenFilter, XenService
+from unxen.model.fix import Fixes
 from unxen.model.ids import InstallationId, KeyPath, MachineType
 from unxen.model.judgement import Link
 from unxen.model.record import dataclass
@@ -29,6 +30,7 @@ class View:
     knowledge: Knowledge
     board: MachineType
     firmware: Link
+    fixes: Fixes
 
     def with_control_set(self, control_set: ControlSetFacts) -> "View":
         """The same surroundings around other facts."""
@@ -50,6 +52,12 @@ class View:
         """The rows of services that every start of this Windows needs."""
         version = self.windows.version
         return tuple(row for row in self.knowledge.boot_services if in_range(version, row.nt_from, row.nt_to))
+
+    @cached_property
+    def stock_filters(self) -> tuple[StockFilter, ...]:
+        """The rows of filters that this very version lists; none while it is not known."""
+        version = self.windows.version
+        return tuple(row for row in self.knowledge.stock_filters if row.nt_from <= version <= row.nt_to)
 
     @cached_property
     def xen_services(self) -> Mapping[str, tuple[XenService, ...]]:

@@ -13,6 +13,7 @@ from unxen.model.registry_facts import ControlSetFacts, FilterList, Leftover, Se
 from unxen.probe.devices import read_devices
 from unxen.probe.driver_database import critical_devices
 from unxen.probe.filters import class_filters
+from unxen.probe.first_start import read_first_start
 from unxen.probe.reading import Reading
 from unxen.probe.services import ServiceReader
 from unxen.probe.wanted import Wanted
@@ -59,6 +60,7 @@ class ControlSetReader:
             restrictions=tuple(self._restrictions(key)),
             leftovers=tuple(self._leftovers(key)),
             boot_execute=reading.strings(reading.values(reading.subkey(key, SESSION_MANAGER)).get("BOOTEXECUTE")),
+            first_start=read_first_start(reading, key),
         )
 
     def _leftovers(self, key: Key) -> Iterator[Leftover]:

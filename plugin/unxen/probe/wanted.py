@@ -45,7 +45,8 @@ def _service_names(knowledge: Knowledge) -> list[str]:
     names += [row.name for row in knowledge.xen_services]
     names += [row.name for row in knowledge.xen_filters]
     names += [row.installed for row in knowledge.network_cards]
-    return names + [name for row in knowledge.classes for name in row.stock_upper]
+    names += [row.service for row in knowledge.unfinished_tools]
+    return names + [name for row in knowledge.stock_filters for name in row.names]
 
 
 def _driver_files(knowledge: Knowledge) -> list[str]:
@@ -61,7 +62,8 @@ def _device_prefixes(knowledge: Knowledge) -> list[str]:
 
 def _device_ids(knowledge: Knowledge) -> list[str]:
     emulated = [each for row in knowledge.emulated for each in row.ids]
-    critical = [row.id.replace("#", "\\") for row in knowledge.critical_rows]
+    names = [row.id for row in knowledge.critical_rows] + [row.id for row in knowledge.critical_mistakes]
+    critical = [each.replace("#", "\\") for each in names]
     return emulated + [each for row in knowledge.controllers for each in row.ids] + critical
 
 

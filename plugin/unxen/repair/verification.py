@@ -52,13 +52,19 @@ def verify_hive(edited: EditedHive, found: bytes | None, had: Sequence[Flaw], pr
         raise failed("the edited hive has a flaw", where, cause=new[0].kind.value)
 
 
-def verify_chains(judgement: Judgement, bus: Bus, planned: Sequence[InstallationId]) -> None:
-    """Judged again, every planned installation reaches its disk on the bus, and nothing is left to do."""
-    if not judgement.plan.empty:
-        raise failed("edits are left to do after the repair", cause=str(judgement.plan.id))
-    for each in judgement.installations:
-        chains = [chain for chain in each.chains if chain.bus is bus]
-        if each.installation in planned and not (chains and all(chain.whole for chain in chains)):
+def verify_chains(before: Judgement, after: Judgement, planned: Sequence[InstallationId]) -> None:
+    """Judged again, every planned installation reaches its disk on the bus, and nothing is left to do.
+
+    Where nothing but fixes was wanted, every boot path that was whole still is.
+    """
+    if not after.plan.empty:
+        raise failed("edits are left to do after the repair", cause=str(after.plan.id))
+    buses = frozenset(Bus) if before.fixes_only else frozenset({before.bus})
+    was_whole = {(each.installation, chain.bus) for each in before.installations for chain in each.chains if chain.whole}
+    for each in after.installations:
+        chains = [chain for chain in each.chains if chain.bus in buses]
+        wanted = [chain for chain in chains if not before.fixes_only or (each.installation, chain.bus) in was_whole]
+        if each.installation in planned and not (chains and all(chain.whole for chain in wanted)):
             raise failed("the boot path is not whole after the repair", each.installation)
 
 

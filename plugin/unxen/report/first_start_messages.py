@@ -24,4 +24,10 @@ FIRST_START_TEXTS: dict[NoteKind, str] = {
     NoteKind.TPM: "Windows uses a TPM, and what it keeps there does not move: have recovery keys and passwords at hand",
     NoteKind.ACTIVATION: "Windows may want to be activated again, because controller and network card change: give the new machine"
     " the same UUID and MAC addresses (unxen keeps those of a definition)",
+    NoteKind.DATA_DISKS_OFFLINE: "the data disks {subject} may stay offline on {bus}[ (SAN policy {policy}: {why})]; --fix"
+    " data-disks brings them online, or do it in Windows (diskpart: san policy=OnlineAll, then online disk)",
+    NoteKind.CLOCK_DIFFERS: "this Windows takes the hardware clock for {needs}[, and its definition gives it {shown}][; its time"
+    " zone is {zone}]. A new machine needs such a clock; for a guest of libvirt or Proxmox --fix clock changes the definition",
+    NoteKind.CRASH_SCREEN_GONE: "if Windows stops all the same, it starts again before the stop code can be read; --fix"
+    " crash-screen keeps it on the screen",
 }

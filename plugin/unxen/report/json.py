@@ -151,6 +151,7 @@ def _installation(seen: Installation, judged: InstallationJudgement | None) -> D
         "network": _network(seen.system),
         "letters": [encode(each) for each in seen.system.letters] if seen.system else [],
         "page_files": list(seen.system.page_files) if seen.system else [],
+        "first_start": encode(seen.system.deciding.first_start) if seen.system and seen.system.deciding else None,
         "verdict": judged.verdict.value if judged else None,
         "bus": judged.bus.value if judged and judged.bus is not Bus.UNKNOWN else None,
         "ran_on_kvm": judged.ran_on_kvm if judged else None,

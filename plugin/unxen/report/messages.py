@@ -16,7 +16,7 @@ from unxen.report.finding_messages import CAUSE_WORDS, FINDING_TEXTS, LINK_TITLE
 from unxen.report.first_start_messages import FIRST_START_TEXTS
 from unxen.report.note_messages import LOG_ENDS, LOG_USES, NOTE_TEXTS, REMARK_TEXTS
 from unxen.report.reason_messages import REASON_TEXTS
-from unxen.report.state_messages import KEY_FILE_WORDS, KEY_WORDS, OBSTACLE_WORDS, PENDING_WORDS
+from unxen.report.state_messages import ACCEPT_WORDS, CLOCK_WORDS, KEY_FILE_WORDS, KEY_WORDS, OBSTACLE_WORDS, PENDING_WORDS
 from unxen.report.step_messages import DEFINITION_PARTS, RULE_TITLES, STEP_TITLES
 from unxen.report.template import fields_of, fill
 
@@ -33,7 +33,9 @@ class Told:
 def tell_reason(reason: Reason) -> Told:
     """What happened, why, and what to do."""
     row = REASON_TEXTS[reason.kind]
-    fields = fields_of(reason.subject, _in_words(reason.details), trouble=_trouble(reason))
+    fields = fields_of(
+        reason.subject, _in_words(reason.details), trouble=_trouble(reason), accept=ACCEPT_WORDS.get(reason.detail("obstacle"), "")
+    )
     what = fill(row.what, fields) or reason.kind.value
     return Told(what, _sentence(fill(row.cause, fields)), _sentence(fill(row.remedy, fields)))
 
@@ -78,6 +80,8 @@ _WORDS: dict[str, dict[str, str]] = {
     "problem": KEY_FILE_WORDS,
     "pending": PENDING_WORDS,
     "ended": {each.value: text for each, text in LOG_ENDS.items()},
+    "needs": CLOCK_WORDS,
+    "shown": CLOCK_WORDS,
     "link": {each.value: title for each, title in LINK_TITLES.items()},
 }
 

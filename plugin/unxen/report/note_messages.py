@@ -16,9 +16,15 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     NoteKind.ODD_FILTER_LIST: "the filter list {subject} is not understood and left as it is[: {found}][ ({cause})]",
     NoteKind.THIRD_PARTY_DRIVER: "the third-party driver {subject}[ ({inf})] is bound to a storage controller[: {device}]",
     NoteKind.EMPTIED_CLASS: "the filters of the class {subject} are gone; an earlier mend by hand may have taken too much."
-    "[ Usually there: {expected}.]",
+    "[ Usually there: {expected}, which --fix stock-filters puts back]",
     NoteKind.MISSING_CLASS_FILTER: "the filter {subject} is missing[ in the class {class}];"
-    " an earlier mend by hand may have taken too much",
+    " an earlier mend by hand may have taken too much; --fix stock-filters puts it back",
+    NoteKind.UNFINISHED_TOOL: "the service {subject} of {tool} has not finished its work: {why}. It is left as it is; {remedy}",
+    NoteKind.CRITICAL_MISTAKE: "the row {subject} of the critical device database names {service}[, as {tool} writes it]: {why}."
+    " It is left as it is; delete it when nothing else put it there",
+    NoteKind.CLOSED_OVER_LOGS: "another tool wrote this registry as complete over logs that it did not read: they go up to number"
+    " {highest}, the registry to {own}. What stood in them is lost, and Windows may lay old pages over the registry once it was not"
+    " shut down cleanly; a repair by unxen writes it past them",
     NoteKind.BOOT_SECTOR_HEADS: "the boot sector counts {found} heads where a disk of this size needs {expected};"
     " Windows this old then says 'A disk read error occurred'[ ({subject})]."
     " Correct the byte at offset 26 of the volume's first sector, or use the disk at its old size",
@@ -50,6 +56,7 @@ NOTE_TEXTS: dict[NoteKind, str] = {
     "[. It ended behind entry {last}, where Windows ends too: in {log} {ended}]",
     NoteKind.HIVE_STALE: "the registry is older than what Windows knew, and its logs do not help ({logs}). It is used as it is,"
     " because that was asked for: what was changed after its last full write is lost[; the newest key in it is of {newest}]",
+    NoteKind.FIX_LEFT_OUT: "the fix {subject} is left out: {cause}",
     NoteKind.LEFT_ALONE: "left alone: {subject}[ ({cause})]",
     NoteKind.COMMIT_FINISHED: "the interrupted {subject} was finished, and every byte of it compared[; attach the disk on {bus}]",
     NoteKind.OVERLAY_THROWN_AWAY: "the interrupted {subject} had not touched the disk; what was prepared for it is thrown away",

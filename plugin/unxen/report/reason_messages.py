@@ -26,7 +26,7 @@ _WAKE_HERE = (
     "[ If that host is gone: keep a copy of the disk, start it here once on {wakes_on}, from which it would start as it is,"
     " and shut it down completely in the same way; then run unxen again.]"
 )
-_ACCEPT = "Where that cannot be done: --accept-unclean-volume, which goes on if the hive surely lies where it seems to."
+_ACCEPT = "[ {accept}]"
 
 REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.DEFECT: ReasonText(
@@ -230,12 +230,12 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.VOLUME_DIRTY: ReasonText(
         "the NTFS volume of {subject} is marked dirty: Windows will run chkdsk at its next start",
         "[Volume {volume}][, state: {state}][. {obstacle}]",
-        f"Start Windows where it ran, let chkdsk finish, shut it down completely, and copy the disk again. {_ACCEPT}",
+        f"Start Windows where it ran, let chkdsk finish, shut it down completely, and copy the disk again.{_ACCEPT}",
     ),
     ReasonKind.JOURNAL_UNCLEAN: ReasonText(
         "the NTFS volume of {subject} was not unmounted cleanly: its journal holds unfinished work",
         "[Volume {volume}][, state of $LogFile: {state}][. {obstacle}]",
-        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN} {_ACCEPT}",
+        f"Windows was switched off or copied while it ran. {_FULL_SHUTDOWN}{_ACCEPT}",
     ),
     ReasonKind.ENCRYPTED: ReasonText(
         "the partition {subject} is encrypted[ ({found})], so what is on it is not known",
@@ -275,6 +275,11 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
         " takes the driver for it, shut down completely, and try again. virt-v2v-in-place is what puts drivers in offline; unxen"
         " puts none in.][unxen repair --bus {mend} makes the registry changes that are missing and switches, with a way back.]"
         " unxen inspect --bus with that bus shows the whole boot path.",
+    ),
+    ReasonKind.STOCK_FILTER_MISSING: ReasonText(
+        "the filter {subject}, which Windows itself lists[ in the class {class}], is gone, so Windows stops with 0x7B",
+        "[In {key}. ]An earlier mend by hand may have deleted the whole list.",
+        "--fix stock-filters puts it back where its driver is there; else put it back with regedit in the recovery environment.",
     ),
     ReasonKind.DANGLING_FILTER: ReasonText(
         "the filter driver {subject} is in the[ {side}] filters but cannot load, so Windows stops with 0x7B",

@@ -13,6 +13,12 @@ OBSTACLE_WORDS: dict[str, str] = {
     "growth": "It can only be written in place, and the repaired hive needs more room",
     "appliance": "It can only be written in place: another driver would empty the journal",
 }
+ACCEPT_WORDS: dict[str, str] = {
+    "": "Where that cannot be done: --accept-unclean-volume, which goes on if the hive surely lies where it seems to.",
+    "growth": "No option helps against it; where the change that needs room comes from --fix, leave that out.",
+    "appliance": "Or leave out --delivery appliance.",
+}
+"""What else helps on an unclean volume, by the obstacle; nothing against those that are not here."""
 KEY_WORDS: dict[str, str] = {"none-fits": "None of the keys given opens it"}
 KEY_FILE_WORDS: dict[str, str] = {
     "empty": "there is no key in it",
@@ -28,3 +34,4 @@ PENDING_WORDS: dict[str, str] = {
     "here": "what its journal still has to do touches the hive's place",
     "unknown": "what its journal still has to do is not known",
 }
+CLOCK_WORDS: dict[str, str] = {"utc": "UTC", "localtime": "local time"}

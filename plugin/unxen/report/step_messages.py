@@ -80,6 +80,7 @@ DEFINITION_PARTS: dict[DefinitionPart, str] = {
     DefinitionPart.NIC_MODEL: "network card",
     DefinitionPart.FIRMWARE: "firmware",
     DefinitionPart.BOOT_ORDER: "boot order",
+    DefinitionPart.CLOCK: "clock",
     DefinitionPart.XEN_SETTING: "setting of Xen",
 }
 
@@ -93,4 +94,7 @@ RULE_TITLES: dict[str, str] = {
     "controllers_findable": "controllers findable",
     "processors": "processor drivers of the old host off",
     "xen_settings": "Xen settings cleared",
+    "stock_filters": "Windows' own filters back",
+    "data_disks": "data disks online",
+    "crash_screen": "stop codes stay on the screen",
 }

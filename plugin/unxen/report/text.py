@@ -30,6 +30,11 @@ _UNDONE = {
 }
 # How a move to another bus is told when it was made, and when it could be.
 _MOVED = {"promote": ("promoted", "can be promoted"), "demote": ("demoted", "can be demoted")}
+_FIXED = {
+    (Verdict.REPAIRABLE, False): "can be mended as asked; its boot path is left as it is",
+    (Verdict.REPAIRABLE, True): "can be mended as asked: it was tried out and works, the disk is unchanged",
+    (Verdict.REPAIRED, False): "mended as asked; its boot path is left as it was",
+}
 _ARTICLE = NoteKind.ARTICLE_SERVICE
 _TONES = {
     Verdict.HEALTHY: Tone.GOOD,
@@ -82,6 +87,8 @@ def _verdict(outcome: Outcome) -> str:
         return _moved(outcome)
     if outcome.verdict is Verdict.RECOVERED:
         return "; ".join(tell_note(each) for each in outcome.notes)
+    if outcome.judgement and outcome.judgement.fixes_only and (outcome.verdict, outcome.dry_run) in _FIXED:
+        return _FIXED[outcome.verdict, outcome.dry_run]
     if outcome.verdict is Verdict.REPAIRED:
         return f"repaired: Windows now reaches its system disk on {bus_words(bus)}"
     if outcome.verdict is Verdict.REPAIRABLE and outcome.judgement and outcome.judgement.plan.empty:

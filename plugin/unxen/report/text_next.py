@@ -17,6 +17,7 @@ _DOING = ("repair", "import", "promote", "demote")
 _DELIVERIES = {"appliance": "by a guestfs appliance", "in-place": "in place, into the clusters of the file"}
 
 
+_FIX_VERIFIED = "looked again: nothing left to do, the registry differs by the plan alone"
 _VERIFIED = "looked again: boot path whole, nothing left to do, the registry differs by the plan alone"
 
 
@@ -35,15 +36,15 @@ def done_lines(outcome: Outcome, context: Context) -> list[str]:
     """After a repair: what was changed, how it was verified, how to undo it, and where to attach the disk."""
     if outcome.verdict is not Verdict.REPAIRED or outcome.judgement is None or outcome.verb not in _DOING:
         return []
-    plan = outcome.judgement.plan
+    plan, fixed = outcome.judgement.plan, outcome.judgement.fixes_only
     changes = sum(len(each.edits) for each in plan.installations)
     hives = counted(sum(bool(each.edits) for each in plan.installations), "hive")
     rows = [
-        ("switched to" if outcome.switched else "attach on", bus_words(outcome.judgement.bus)),
+        ("switched to" if outcome.switched else "attach on", "" if fixed else bus_words(outcome.judgement.bus)),
         ("changed", f"{counted(changes, 'change')} in {hives}{_replayed(outcome)}, nothing else on the disk" if changes else ""),
         ("definition", f"{counted(len(outcome.definition), 'change')}, everything else as it was" if outcome.switched else ""),
         ("delivered", _DELIVERIES.get(outcome.delivery, visible(outcome.delivery))),
-        ("verified", _VERIFIED if outcome.changed else ""),
+        ("verified", (_FIX_VERIFIED if fixed else _VERIFIED) if outcome.changed else ""),
         ("undo", _command("undo", outcome, "") if outcome.entry is not None else ""),
         ("took", _took(outcome)),
     ]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from unxen.model.edit import Action, Edit, InstallationPlan, Plan
+from unxen.model.ids import Bus
 from unxen.report.escape import clipped
 from unxen.report.layout import Context, Style, Tone, heading, wrapped
 from unxen.report.messages import rule_title
@@ -29,7 +30,7 @@ def plan_lines(plan: Plan, context: Context) -> list[str]:
 def plan_summary(plan: Plan, context: Context) -> list[str]:
     """Rule by rule how many changes, for people who only want to know the size of it."""
     edits = [edit for part in plan.installations for edit in part.edits]
-    lines = heading(context.style, f"What would be done for {plan.bus.value}")
+    lines = heading(context.style, f"What would be done{_for(plan)}")
     for rule in dict.fromkeys(edit.rule for edit in edits):
         mine = [edit for edit in edits if edit.rule == rule]
         needed = sum(edit.required for edit in mine)
@@ -45,7 +46,11 @@ def counted(number: int, word: str) -> str:
 def _title(part: InstallationPlan, plan: Plan) -> str:
     needed = sum(edit.required for edit in part.edits)
     changes = counted(len(part.edits), "change")
-    return f"Plan {plan.id[:12]} for {plan.bus.value}: {changes} in {clipped(part.installation)}, {needed} required"
+    return f"Plan {plan.id[:12]}{_for(plan)}: {changes} in {clipped(part.installation)}, {needed} required"
+
+
+def _for(plan: Plan) -> str:
+    return "" if plan.bus is Bus.UNKNOWN else f" for {plan.bus.value}"
 
 
 def _groups(edits: Sequence[Edit], style: Style) -> list[str]:

@@ -17,6 +17,7 @@ from unxen.host.sandbox import Box
 from unxen.knowledge.tables import Knowledge
 from unxen.model.disk import ImageChain
 from unxen.model.facts import GuestFacts
+from unxen.model.fix import Fix, fixes
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus, DiskNumber, InstallationId
 from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
@@ -49,9 +50,10 @@ def inspect(
     verb: str = "inspect",
     accept_unclean_volume: bool = False,
     keys: Sequence[str] = (),
+    fix: Sequence[Fix] = (),
 ) -> Outcome:
     """What is on the guest's disks and what it means."""
-    watch = Stopwatch(listener)
+    watch, wanted = Stopwatch(listener), fixes(fix, settings.fix)
     with watch.step(Step.LOOK):
         seen = look_at(guest, settings, wanted_from(knowledge), keys, listener)
     with watch.step(Step.DECIDE):
@@ -70,9 +72,10 @@ def inspect(
                 repair_kvm_guests=settings.repair_guests_that_ran_on_kvm,
                 accept_unclean_volume=accept_unclean_volume,
                 accept_stale_hive=settings.accept_stale_hive,
+                fixes=wanted,
             ),
         )
-    asked = Asked(bus, settings.repair_guests_that_ran_on_kvm)
+    asked = Asked(bus, settings.repair_guests_that_ran_on_kvm, wanted)
     outcome = with_keys_told(_outcome(verb, guest, settings, seen, judgement, watch), seen.opening, keys)
     return _with_definition(outcome, guest, platform, settings, seen, asked)
 

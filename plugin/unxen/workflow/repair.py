@@ -18,6 +18,7 @@ from unxen.journal.records import EntryKind
 from unxen.journal.store import Journal, open_journal
 from unxen.knowledge.tables import Knowledge
 from unxen.model.definition import Switch
+from unxen.model.fix import Fix, Fixes, fixes
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
@@ -53,6 +54,7 @@ class Order:
     dry_run: bool = False
     accept_unclean_volume: bool = False
     keys: tuple[str, ...] = field(default=(), repr=False)
+    fix: tuple[Fix, ...] = ()
 
 
 def repair(guest: Guest, platform: Platform, settings: Settings, knowledge: Knowledge, order: Order, listener: Listener) -> Outcome:
@@ -108,7 +110,7 @@ class _Repair:
             outcome = self._repair_disks(journal, seen, judgement, switch, outcome)
         if self.order.dry_run or not switch.changes:
             return outcome
-        return self._switch(journal, judgement.bus, switch, outcome)
+        return self._switch(journal, _bus_of(judgement), switch, outcome)
 
     def _repair_disks(self, journal: Journal, seen: FirstLook, judgement: Judgement, switch: Switch, outcome: Outcome) -> Outcome:
         pipeline = Pipeline(
@@ -124,7 +126,7 @@ class _Repair:
             seen.opening.opened,
             self.order.keys,
         )
-        row = row_of(self.guest, judgement.bus, switch)
+        row = row_of(self.guest, _bus_of(judgement), switch)
         done = pipeline.run(self.guest.target, self.order.delivery, self.order.dry_run, row)
         outcome = replace(outcome, delivery=done.delivered.way.value, after=done.after)
         if done.delivered.cause:
@@ -155,7 +157,7 @@ class _Repair:
         return begin_switch(journal, self.guest, row)
 
     def _planned_switch(self, judgement: Judgement, first: Look, bus: Bus | None) -> Switch:
-        asked = Asked(bus, self.settings.repair_guests_that_ran_on_kvm)
+        asked = Asked(bus, self.settings.repair_guests_that_ran_on_kvm, self._fixes)
         return planned_switch(self.platform, self.guest, judgement, first.facts, asked)
 
     def _decide(self, look: Look, chosen: Bus | None) -> Judgement:
@@ -172,7 +174,12 @@ class _Repair:
             repair_kvm_guests=self.settings.repair_guests_that_ran_on_kvm,
             accept_unclean_volume=self.order.accept_unclean_volume,
             accept_stale_hive=self.settings.accept_stale_hive,
+            fixes=self._fixes,
         )
+
+    @property
+    def _fixes(self) -> Fixes:
+        return fixes(self.order.fix, self.settings.fix)
 
     def _outcome(self, look: Look, judgement: Judgement, switch: Switch) -> Outcome:
         return Outcome(
@@ -186,3 +193,8 @@ class _Repair:
             dry_run=self.order.dry_run,
             definition=switch.changes,
         )
+
+
+def _bus_of(judgement: Judgement) -> Bus:
+    """The bus that an entry stands for: none where nothing but fixes was wanted, so that no later look is bound to one."""
+    return Bus.UNKNOWN if judgement.fixes_only else judgement.bus

@@ -84,7 +84,8 @@ def waiting_bus(guest: Guest, platform: Platform, settings: Settings) -> Bus | N
         return None
     with open_journal(settings.state_dir) as journal:
         waiting = pending(journal, platform, guest)
-    return waiting.definition.bus if waiting and waiting.definition and waiting.kind is EntryKind.REPAIR else None
+    bus = waiting.definition.bus if waiting and waiting.definition and waiting.kind is EntryKind.REPAIR else Bus.UNKNOWN
+    return None if bus is Bus.UNKNOWN else bus
 
 
 def was_switched(guest: Guest, settings: Settings) -> bool:

@@ -10,11 +10,14 @@ from dataclasses import replace
 
 from unxen.model.definition import Switch, Wish
 from unxen.model.facts import GuestFacts
+from unxen.model.fix import NO_FIXES, Fix, Fixes
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
 from unxen.model.judgement import Judgement, LinkName, Verdict
+from unxen.model.machine import Clock
 from unxen.model.record import dataclass
 from unxen.plan.cards import shared_card
+from unxen.plan.clock import common_clock
 from unxen.plan.links.firmware import certain_firmware
 from unxen.platforms.base import Ability, Platform
 
@@ -28,13 +31,25 @@ class Asked:
 
     bus: Bus | None
     repair_kvm_guests: bool
+    fixes: Fixes = NO_FIXES
 
 
 def planned_switch(platform: Platform, guest: Guest, judgement: Judgement, facts: GuestFacts, asked: Asked) -> Switch:
     """The change of the definition that this judgement calls for; without changes when it calls for none."""
-    if judgement.bus in (Bus.UNKNOWN, Bus.XEN) or not _concerned(guest, judgement, asked):
+    whole = judgement.bus not in (Bus.UNKNOWN, Bus.XEN) and _concerned(guest, judgement, asked)
+    clock = _clock(guest, judgement, facts, asked, along=whole)
+    if not whole and clock is None:
         return NOTHING
-    return platform.plan_switch(guest, wish_of(judgement, facts))
+    return platform.plan_switch(guest, replace(wish_of(judgement, facts), clock=clock, clock_only=not whole))
+
+
+def _clock(guest: Guest, judgement: Judgement, facts: GuestFacts, asked: Asked, *, along: bool) -> Clock | None:
+    """What the clock shall show: where that was asked for, or along with another change where it is configured."""
+    wanted = Fix.CLOCK in asked.fixes.asked or (along and Fix.CLOCK in asked.fixes.riding)
+    judged = {each.installation for each in judgement.installations if each.verdict is not Verdict.REFUSED}
+    if not wanted or not isinstance(guest.machine.clock, Clock) or judgement.verdict is Verdict.REFUSED:
+        return None
+    return common_clock([each for each in facts.installations if each.id in judged])
 
 
 def _concerned(guest: Guest, judgement: Judgement, asked: Asked) -> bool:
@@ -42,9 +57,9 @@ def _concerned(guest: Guest, judgement: Judgement, asked: Asked) -> bool:
 
     The definition counts only for a Windows that has not run on KVM since: one that has starts as it is, or somebody took it out.
     """
-    if judgement.verdict is Verdict.REPAIRABLE:
+    if judgement.verdict is Verdict.REPAIRABLE and not judgement.fixes_only:
         return True
-    if judgement.verdict is not Verdict.HEALTHY:
+    if judgement.verdict not in (Verdict.HEALTHY, Verdict.REPAIRABLE):
         return False
     ran = all(each.ran_on_kvm for each in judgement.installations) and not asked.repair_kvm_guests
     wanting = bool(guest.machine.xen_leftovers) or not guest.machine.attached

@@ -7,11 +7,12 @@ article on stop error 7b; QubesOS issue 1078). Device lists count only where KVM
 
 from unxen.model.ids import Bus
 from unxen.model.judgement import Finding, FindingKind, LinkName, LinkState
-from unxen.model.registry_facts import FilterList, FilterScope, FilterSide
+from unxen.model.registry_facts import FilterList, FilterScope
 from unxen.plan.bound_driver import emulated
 from unxen.plan.drivers import driver_finding
 from unxen.plan.filter_lists import Form, form, names
 from unxen.plan.names import fold, until_7
+from unxen.plan.stock_filters import gaps
 from unxen.plan.view import View
 from unxen.plan.xen import device_id_of, is_xen_filter, looks_like_xen
 
@@ -35,21 +36,13 @@ def list_findings(view: View, bus: Bus, name: LinkName) -> list[Finding]:
 
 def missing_filters(view: View, name: LinkName) -> list[Finding]:
     """The filters that Windows itself lists in the classes of a link and that are gone: damage by earlier mends."""
-    found = []
-    for row in view.knowledge.classes:
-        if name.value in row.links:
-            listed = class_names(view, row.guid, FilterSide.UPPER)
-            gone = [each for each in row.stock_upper if fold(each) not in listed]
-            found += [
-                Finding(FindingKind.FILTER_MISSING, LinkState.BROKEN, each, row.guid, (("class", row.name),)) for each in gone
-            ]
-    return found
-
-
-def class_names(view: View, guid: str, side: FilterSide) -> frozenset[str]:
-    """The folded names in one list of a class."""
-    lists = (each for each in view.control_set.filters if each.scope is FilterScope.CLASS and each.side is side)
-    return frozenset(fold(name) for each in lists if fold(each.class_guid) == fold(guid) for name in names(each.value))
+    linked = {fold(row.guid): row for row in view.knowledge.classes if name.value in row.links}
+    found = ((linked[fold(gap.row.class_guid)], gap) for gap in gaps(view) if gap.row.vital and fold(gap.row.class_guid) in linked)
+    return [
+        Finding(FindingKind.FILTER_MISSING, LinkState.BROKEN, each, row.guid, (("class", row.name),))
+        for row, gap in found
+        for each in gap.names
+    ]
 
 
 def class_title(view: View, filters: FilterList) -> str:

@@ -6,6 +6,7 @@ Touches nothing. Sources: libvirt 9.0.0 src/qemu and src/conf; what is not known
 
 from unxen.model.guest import Machine
 from unxen.model.ids import Bus, Firmware, MachineType
+from unxen.platforms.libvirt.clock import clock_of
 from unxen.platforms.libvirt.domain_xml import (
     Element,
     bus_word,
@@ -42,6 +43,7 @@ def machine_of(root: Element, leftovers: tuple[str, ...]) -> Machine:
         firmware=firmware_of(root),
         offered=offered(root),
         xen_leftovers=leftovers,
+        clock=clock_of(root),
     )
 
 

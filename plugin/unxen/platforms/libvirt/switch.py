@@ -10,6 +10,7 @@ from unxen.model.definition import DefinitionChange, DefinitionPart, Switch, Wis
 from unxen.model.ids import Bus, DiskNumber, Firmware
 from unxen.model.reason import ReasonKind
 from unxen.platforms.libvirt.boot_order import first_hard_disk, keep_first
+from unxen.platforms.libvirt.clock import set_clock
 from unxen.platforms.libvirt.disk_options import drop_options, forbidding
 from unxen.platforms.libvirt.domain_xml import (
     Element,
@@ -29,13 +30,19 @@ from unxen.platforms.libvirt.places import WORDS, drop_idle_controllers, move, s
 def switched(text: str, wish: Wish, format_of: FormatOf) -> Switch:
     """The whole change; without changes when the definition is right as it is."""
     root = parse_domain(text)
+    changes = [] if wish.clock_only else _hardware(root, wish, format_of)
+    changes += set_clock(root, wish.clock)
+    return Switch(text, text_of(root) if changes else text, tuple(changes))
+
+
+def _hardware(root: Element, wish: Wish, format_of: FormatOf) -> list[DefinitionChange]:
+    """Everything that Windows needs before it starts."""
     busy, first = scsi_in_use(root), first_hard_disk(root)
     changes = [*_disks(root, wish), *_optical_drives(root, wish)]
     changes += keep_first(root, first)
     changes += drop_idle_controllers(root, busy)
     changes += mend(root, wish.card or SAFE_NIC, format_of)
-    changes += _firmware(root, wish)
-    return Switch(text, text_of(root) if changes else text, tuple(changes))
+    return [*changes, *_firmware(root, wish)]
 
 
 def _disks(root: Element, wish: Wish) -> list[DefinitionChange]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from unxen.errors import refused
 from unxen.model.ids import Bus, Firmware, MachineType
+from unxen.model.machine import Clock
 from unxen.model.reason import ReasonKind
+from unxen.platforms.proxmox.config import TRUE
 from unxen.platforms.proxmox.drives import SLOTS, Drive, is_slot, kind_of
 from unxen.platforms.proxmox.tables import Elsewhere, SlotRow, default_scsihw, options, slots
 
@@ -38,6 +40,13 @@ def board_of(values: Mapping[str, str]) -> MachineType:
 def firmware_of(values: Mapping[str, str]) -> Firmware:
     """What `bios:` says; SeaBIOS when nothing is said."""
     return {"seabios": Firmware.BIOS, "ovmf": Firmware.UEFI}.get(values.get("bios", "seabios"), Firmware.UNKNOWN)
+
+
+def clock_of(values: Mapping[str, str]) -> Clock:
+    """What the hardware clock shows: what `localtime:` says, else local time where `ostype:` is a Windows."""
+    said = values.get("localtime")
+    local = said.lower() in TRUE if said is not None else values.get("ostype", "").startswith("w")
+    return Clock.LOCALTIME if local else Clock.UTC
 
 
 def scsihw_of(values: Mapping[str, str]) -> str:

@@ -16,6 +16,8 @@ _KEY_LINE = re.compile(r"([a-z][a-z_-]*[0-9]*):\s*(.+?)\s*$")
 _PENDING = re.compile(r"\[PENDING\]\s*$", re.IGNORECASE)
 _SPECIAL = re.compile(r"\[special:([a-z]+)\]\s*$")
 _SNAPSHOT = re.compile(r"\[([a-zA-Z][a-zA-Z0-9_-]+)\]\s*$")
+TRUE = ("1", "yes", "on", "true")
+"""How Proxmox spells yes."""
 _MAIN, _PENDING_NAME, _SPECIAL_NAME = "main", "pending", "special"
 
 
@@ -42,7 +44,7 @@ class VmConfig:
     @property
     def is_template(self) -> bool:
         """Whether its disks are the base of other VMs."""
-        return self.values.get("template", "0") in ("1", "yes", "on", "true")
+        return self.values.get("template", "0") in TRUE
 
     @property
     def has_memory_image(self) -> bool:

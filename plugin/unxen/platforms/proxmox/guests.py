@@ -14,7 +14,7 @@ from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, DiskNumber
 from unxen.model.reason import ReasonKind
 from unxen.platforms.proxmox.boot_order import order_of
-from unxen.platforms.proxmox.buses import board_of, bus_of, firmware_of, offered
+from unxen.platforms.proxmox.buses import board_of, bus_of, clock_of, firmware_of, offered
 from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.drives import hard_disks, is_slot, unused_volumes
 from unxen.platforms.proxmox.volumes import Storages, locate
@@ -76,4 +76,5 @@ def machine_of(config: VmConfig, slots: Mapping[str, str]) -> Machine:
         firmware=firmware_of(config.values),
         offered=offered(config.values, list(slots)),
         attached=is_slot(first),
+        clock=clock_of(config.values),
     )

@@ -30,7 +30,7 @@ from unxen.platforms.proxmox.node import LocalNode, is_vmid, local_node
 from unxen.platforms.proxmox.notes import with_note, with_tag
 from unxen.platforms.proxmox.obstacles import obstacles
 from unxen.platforms.proxmox.own_lock import Mark, left_behind, marked
-from unxen.platforms.proxmox.switch import definition_changes, pending_trouble, request, switched, where
+from unxen.platforms.proxmox.switch import definition_changes, pending_trouble, request, switched, where, with_clock
 from unxen.platforms.proxmox.update import Update
 
 LOG = logging.getLogger(__name__)
@@ -106,12 +106,13 @@ class ProxmoxPlatform:
         """The configuration with the disks where Windows can start from them."""
         data = self._unlocked_text(vmid_of(guest))
         config = parse(data)
+        if wish.clock_only:
+            return _changed(data, with_clock(config.values, wish.clock))
         volumes = [self._described[guest.id].volumes[number] for number in wish.disks]
         if not self._settings.proxmox_attach_unused and any(not is_slot(key) for key in where(config, volumes)):
             return Switch(_text(data), _text(data))
         values = with_firmware(switched(config, volumes, wish.bus, wish.drivers), wish.firmware, volumes)
-        changes = definition_changes(config.values, values)
-        return Switch(_text(data), _text(rewritten(data, values)) if changes else _text(data), changes)
+        return _changed(data, with_clock(values, wish.clock))
 
     def switch(self, guest: Guest, switch: Switch, /) -> str:
         """One request to Proxmox; what it left half done is taken back."""
@@ -255,6 +256,12 @@ class ProxmoxPlatform:
 def make(settings: Settings) -> ProxmoxPlatform:
     """What `schemes` asks for."""
     return ProxmoxPlatform(settings, local_node())
+
+
+def _changed(data: bytes, values: Mapping[str, str]) -> Switch:
+    """From a configuration to the same with these values."""
+    changes = definition_changes(parse(data).values, values)
+    return Switch(_text(data), _text(rewritten(data, values)) if changes else _text(data), changes)
 
 
 def vmid_of(guest: Guest) -> str:

@@ -10,16 +10,19 @@ from itertools import chain
 from unxen.errors import Refused, refused
 from unxen.model.definition import DefinitionChange, DefinitionPart
 from unxen.model.ids import Bus
+from unxen.model.machine import Clock
 from unxen.model.reason import ReasonKind
 from unxen.platforms.proxmox.boot_order import moved_order
-from unxen.platforms.proxmox.buses import bus_of, places, translated
+from unxen.platforms.proxmox.buses import bus_of, clock_of, places, translated
 from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.drives import EFI_DISK, UNUSED, Drive, hard_disks, is_slot, kind_of, unused_volumes
 from unxen.platforms.proxmox.update import Update
 
+CLOCK = "localtime"
 # The keys beside slots that a switch may change, and those that decide with them.
-_OURS = ("boot", "bootdisk", "scsihw", "bios", EFI_DISK)
-_MACHINE_KEYS = (*_OURS, "machine")
+_DECIDING = ("boot", "bootdisk", "scsihw", "bios", EFI_DISK)
+_OURS = (*_DECIDING, CLOCK)
+_MACHINE_KEYS = (*_DECIDING, "machine")
 
 
 def switched(config: VmConfig, volumes: Collection[str], bus: Bus, drivers: Collection[Bus]) -> dict[str, str]:
@@ -37,6 +40,13 @@ def switched(config: VmConfig, volumes: Collection[str], bus: Bus, drivers: Coll
         if not others:
             raise
     return _moved(config, moving, bus)
+
+
+def with_clock(values: Mapping[str, str], wanted: Clock | None) -> dict[str, str]:
+    """The values with the clock that Windows needs; a clock that is right by itself gets no line."""
+    if wanted is None or clock_of(values) is wanted:
+        return dict(values)
+    return {**values, CLOCK: "1" if wanted is Clock.LOCALTIME else "0"}
 
 
 def _lost(slot: str, config: VmConfig, drivers: Collection[Bus]) -> bool:
@@ -92,6 +102,8 @@ def definition_changes(before: Mapping[str, str], after: Mapping[str, str]) -> t
     for key, part in parts.items():
         if before.get(key) != after.get(key):
             made.append(DefinitionChange(part, key, before.get(key, ""), after.get(key, "")))
+    if before.get(CLOCK) != after.get(CLOCK):
+        made.append(DefinitionChange(DefinitionPart.CLOCK, CLOCK, clock_of(before).value, clock_of(after).value))
     return tuple(made)
 
 
