@@ -53,7 +53,7 @@ class Result:
     product: bytes | None = None
 
 
-REMEMBERED = ("repair", "promote", "demote", "undo")
+REMEMBERED = ("repair", "undo")
 Verb = Callable[[Job], tuple[Outcome, bytes | None]]
 # Modules are imported when their verb is asked for: what `inspect` starts with decides how cheap a look is.
 _MODULES = {
@@ -82,7 +82,9 @@ def work(asked: GuestCall, listener: Listener) -> Result:
     """One guest, from names to the outcome; what was done or refused is remembered."""
     result = _told(asked, listener)
     result = replace(result, outcome=replace(result.outcome, spent=ledger.take()))
-    if asked.call.verb in REMEMBERED and result.outcome.verdict is not Verdict.NO_WINDOWS:
+    # A move that was not made says nothing new of a guest: what is remembered of it stays the last word.
+    mattered = asked.call.verb in REMEMBERED or result.outcome.switched
+    if mattered and result.outcome.verdict is not Verdict.NO_WINDOWS:
         _remember(asked, result.outcome)
     return result
 

@@ -64,6 +64,9 @@ class Section:
     earlier: tuple[tuple[str, str], ...]
 
 
+_DONE = {"undo": "undone", "promote": "promoted", "demote": "demoted"}
+
+
 def page(outcomes: Iterable[PastOutcome], now: float) -> str:
     """The whole HTML document for these outcomes, the newest guest first."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -107,9 +110,9 @@ def _section(newest: PastOutcome, every: tuple[PastOutcome, ...]) -> Section:
 
 
 def words_of(past: PastOutcome) -> str:
-    """The verdict as people call it; an undo that worked is no repair."""
-    undone = past.document["verb"] == "undo" and past.verdict == Verdict.REPAIRED.value
-    return "undone" if undone else VERDICT_WORDS[Verdict(past.verdict)]
+    """The verdict as people call it; an undo that worked is no repair, nor is a move to another bus."""
+    words = VERDICT_WORDS[Verdict(past.verdict)]
+    return _DONE.get(past.document["verb"], words) if past.verdict == Verdict.REPAIRED.value else words
 
 
 def _windows(installation: Document) -> str:

@@ -29,7 +29,7 @@ from unxen.plan.promotion import not_shown
 from unxen.platforms.base import Ability, Platform
 from unxen.probe.wanted import wanted_from
 from unxen.repair.holding import hold
-from unxen.repair.looking import look_first
+from unxen.repair.looking import FirstLook, look_first
 from unxen.workflow.inspect import look_at
 from unxen.workflow.keys import with_keys_told
 from unxen.workflow.noting import leave_note
@@ -92,23 +92,27 @@ class _Mover:
     def move(self) -> Outcome:
         """Under the same locks as a repair, for the guest must neither start nor be changed meanwhile."""
         with ExitStack() as stack:
-            box = stack.enter_context(eyes.take())
-            with self.watch.step(Step.LOCK):
-                still_stopped = stack.enter_context(self.platform.locked(self.guest))
-                held = stack.enter_context(hold(self.guest, self.settings, self.listener, box))
-                still_stopped()
-            with self.watch.step(Step.LOOK), box:
-                seen = look_first(held, wanted_from(self.knowledge), box, self.order.keys, self.listener)
+            seen = self._look_locked(stack)
+            facts = seen.look.facts
             with self.watch.step(Step.DECIDE):
-                shown = self._shown(seen.look.facts)
-                outcome = self._outcome(seen.look.facts, shown, seen.opening)
-                switch = self._planned(shown, seen.look.facts)
-            outcome = replace(outcome, definition=switch.changes)
+                shown = self._shown(facts)
+                switch = self._planned(shown, facts)
+            outcome = replace(self._outcome(facts, shown, seen.opening), definition=switch.changes)
             if not switch.changes or self.order.dry_run:
                 return outcome
             outcome = self._switched(outcome, shown.judgement.bus, switch)
             leave_note(self.platform, self.guest, outcome, self.settings)
         return outcome
+
+    def _look_locked(self, stack: ExitStack) -> FirstLook:
+        """What lies on the disks, which are held as long as the stack."""
+        box = stack.enter_context(eyes.take())
+        with self.watch.step(Step.LOCK):
+            still_stopped = stack.enter_context(self.platform.locked(self.guest))
+            held = stack.enter_context(hold(self.guest, self.settings, self.listener, box))
+            still_stopped()
+        with self.watch.step(Step.LOOK), box:
+            return look_first(held, wanted_from(self.knowledge), box, self.order.keys, self.listener)
 
     def _shown(self, facts: GuestFacts) -> _Shown:
         """The first bus with proof, else the first of all with what it lacks."""

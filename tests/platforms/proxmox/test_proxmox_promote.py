@@ -62,6 +62,8 @@ def test_disk_is_moved_by_one_request_taken_back_and_moved_again(vm, capfd, to, 
     assert called(capfd, "undo", "proxmox:100")[0] == 0
     assert slots(vm) == before
     assert called(capfd, "promote", "proxmox:100", "--to", to)[0] == 0
+    assert main(["report"]) == 0
+    assert "proxmox:100: promoted on" in capfd.readouterr().out
     code, told = called(capfd, "demote", "proxmox:100")
     assert (code, told["bus"]) == (0, "sata")
     assert {key: value for key, value in slots(vm).items() if key != "scsihw"} == before
@@ -88,6 +90,8 @@ def test_without_proof_no_request_is_made(vm, capfd) -> None:
     assert (code, told["reasons"][0]["kind"]) == (26, "driver-not-shown")
     assert slots(vm) == before
     assert not [each for each in vm.requests() if "--virtio0" in each]
+    assert main(["report"]) == 0
+    assert "nothing was repaired or refused here yet" in capfd.readouterr().out
 
 
 def test_a_file_gets_the_verdict_alone(ready, own_state, capfd) -> None:
