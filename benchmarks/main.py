@@ -15,10 +15,11 @@ sys.path[:0] = [str(TOP / "tests"), str(TOP / "plugin")]
 
 from compare import compare  # noqa: E402  # the path is made above
 from growth import grow  # noqa: E402
+from idle import idle  # noqa: E402
 from many import many  # noqa: E402
 from setting import Setting  # noqa: E402
 
-PARTS = {"compare": compare, "growth": grow, "many": many}
+PARTS = {"compare": compare, "growth": grow, "many": many, "idle": idle}
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from generators import outcomes
 from prometheus_client.parser import text_string_to_metric_families
+from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.reason import ReasonKind, reason
 from unxen.model.settings import Settings
@@ -58,3 +59,18 @@ def test_directory_that_is_not_there_fails_nothing(settings: Settings) -> None:
 def test_without_configuration_no_file_is_made(settings: Settings, tmp_path: Path) -> None:
     Keeper("libvirt", replace(settings, metrics_dir=None))(Outcome("watch", ("libvirt:win",), outcomes.healthy().verdict), 0.1)
     assert list((tmp_path / "metrics").iterdir()) == []
+
+
+def test_each_round_ends_with_a_line_in_the_log(settings, caplog) -> None:
+    caplog.set_level("INFO")
+    keep = Keeper("proxmox", settings)
+    keep.summary()
+    assert not caplog.messages
+    keep(Outcome("watch", ("proxmox:100",), Verdict.HEALTHY), 1.0)
+    keep(Outcome("repair", ("proxmox:101",), Verdict.REPAIRED), 1.0)
+    keep(Outcome("watch", ("proxmox:102",), Verdict.HEALTHY), 1.0)
+    keep.summary()
+    keep.summary()
+    (line,) = [each for each in caplog.messages if "looked at" in each]
+    assert line.startswith("proxmox on ")
+    assert line.endswith(": 3 looked at (2 healthy, 1 repaired)")

@@ -228,3 +228,14 @@ def test_idle_is_when_nobody_waits_but_those_that_failed(host, watcher) -> None:
     assert not watcher.idle
     run(watcher, host, 5)
     assert watcher.idle
+
+
+def test_rest_follows_the_last_guest_that_was_due(host) -> None:
+    rests: list[int] = []
+    watcher = Watcher(host, host.treat, RHYTHM, lambda: host.now, lambda: rests.append(len(host.treated)))  # type: ignore[arg-type]
+    host.define("a", "1", told=False)
+    host.define("b", "1", told=False)
+    run(watcher, host, 300)
+    host.define("b", "2")
+    run(watcher, host, 30)
+    assert rests == [2, 3]

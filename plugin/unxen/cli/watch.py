@@ -27,7 +27,8 @@ def run(call: Call) -> int:
     platform = make(call.platform, settings)
     keeper = Keeper(call.platform, settings)
     treatment = Treatment(platform, call.platform, settings, load_knowledge(knowledge_rows(settings)), keeper)
-    watcher = Watcher(platform, treatment, Rhythm(poll=settings.watch_poll_seconds, not_yet=settings.watch_quiet_seconds))
+    rhythm = Rhythm(poll=settings.watch_poll_seconds, not_yet=settings.watch_quiet_seconds)
+    watcher = Watcher(platform, treatment, rhythm, rested=keeper.summary)
     if call.once:
         watcher.turn(0.0)
         while not watcher.idle:

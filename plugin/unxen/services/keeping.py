@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a watcher did is kept for people who were not there: in the journal for reports, in a file for a monitoring system.
 
-Writes the journal and, where it is configured, one file in the textfile format of Prometheus' node exporter, whole or not at all.
+Writes the journal, a line in the log for each round, and where it is configured one file in the textfile format of Prometheus' node
+exporter, whole or not at all.
 A failure is logged and fails nothing.
 """
 
 import logging
+import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +28,26 @@ class Keeper:
     def __init__(self, scheme: str, settings: Settings) -> None:
         self._settings = settings
         self._metrics = _Metrics(scheme, settings.metrics_dir) if settings.metrics_dir else None
+        self._scheme = scheme
+        self._counts: Counter[str] = Counter()
         self._last: dict[tuple[str, ...], tuple[object, ...]] = {}
 
     def __call__(self, outcome: Outcome, seconds: float) -> None:
         """Keeps one outcome; one that only says again what was said of this guest is counted and not remembered."""
+        self._counts[outcome.verdict.value] += 1
         said = (outcome.verdict, outcome.reasons, outcome.changed)
         if outcome.verdict in WORTH_REMEMBERING and self._last.get(outcome.target) != said:
             remember_outcome(outcome, self._settings)
         self._last[outcome.target] = said
         if self._metrics is not None:
             self._metrics.count(outcome, seconds)
+
+    def summary(self) -> None:
+        """One line in the log for everything since the last one, as a task of the host would end with."""
+        if self._counts:
+            told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self._counts.items()))
+            LOG.info("%s on %s: %d looked at (%s)", self._scheme, os.uname().nodename, self._counts.total(), told)
+        self._counts.clear()
 
 
 class _Metrics:

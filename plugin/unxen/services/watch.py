@@ -20,6 +20,10 @@ LOG = logging.getLogger(__name__)
 MOST_DOUBLINGS = 20
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Treated(Enum):
     """What came of a guest: settled until it changes, not yet to be touched, to be tried again, or again when it stops."""
 
@@ -53,7 +57,9 @@ class _Known:
 
 
 class Watcher:
-    """The loop of one platform. `treat` gets a name, and must not raise what is not an Exception."""
+    """The loop of one platform. `treat` gets a name, and must not raise what is not an Exception; `rested` is called when the last
+    guest that was due has been treated.
+    """
 
     def __init__(
         self,
@@ -61,11 +67,13 @@ class Watcher:
         treat: Callable[[str], Treated],
         rhythm: Rhythm,
         clock: Callable[[], float] = time.monotonic,
+        rested: Callable[[], None] = _nothing,
     ) -> None:
         self._platform = platform
         self._treat = treat
         self._rhythm = rhythm
         self._clock = clock
+        self._rested = rested
         self._guests: dict[str, _Known] = {}
         self._next_poll = clock()
 
@@ -82,6 +90,8 @@ class Watcher:
         name = self._most_urgent()
         if name is not None:
             self._one(name)
+            if self.idle:
+                self._rested()
 
     @property
     def idle(self) -> bool:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fake of Proxmox' API as a process of its own, because its licence is another: JSON about it in, its port out.
+"""A fake of Proxmox' API as a process of its own, because its licence is another.
+
+JSON about it in, its port out, and at the end every request that it got.
 
 {"vms": {"100": {...config}}, "status": "stopped", "tokens": {"u@pve!t": "secret"},
  "grants": [["u@pve!t", "/vms/100", "VM.Audit"]], "fail": [["PUT", "/config", 500, "text"]], "certs": DIRECTORY}
@@ -29,6 +31,7 @@ async def serve(asked: dict) -> None:
     await pve.start(certificate, key)
     print(json.dumps({"port": pve.port, "ca": certificate}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print(json.dumps([[method, path, str(body)] for method, path, body in pve.requests]), flush=True)
 
 
 asyncio.run(serve(json.loads(sys.argv[1])))

@@ -44,7 +44,7 @@ def volumes(double) -> list[str]:
     return sorted(path.name for path in (double.root / "storage/local/images").rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("suffix", [".raw", ".qcow2", ".vhd", ".vmdk", ".vhdx"])
+@pytest.mark.parametrize("suffix", [".raw", ".qcow2", ".vhd", ".vmdk", ".vhdx", ".vdi"])
 def test_disk_of_every_format_becomes_a_vm_that_boots(vm, source, tmp_path: Path, capfd, suffix: str) -> None:
     path = converted(source, tmp_path / f"old{suffix}")
     before = path.read_bytes()

@@ -24,6 +24,7 @@ TOKEN, SECRET = "mover@pve!unxen", "11111111-2222-3333-4444-555555555555"
 DISK = "local-lvm:vm-100-disk-0"
 CONFIG = {"boot": "order=scsi0;net0", "net0": "e1000=52:54:00:00:00:01,bridge=vmbr0", "scsi0": f"{DISK},iothread=1,size=32G"}
 RIGHTS = ("VM.Audit", "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Options", "Datastore.AllocateSpace", "Datastore.Audit")
+FORBIDDEN = ("force", "skiplock", "unused", "purge", "destroy")
 
 
 @dataclass
@@ -80,9 +81,19 @@ def fake(tmp_path: Path) -> Iterator:
 
     yield start
     for each in started:
-        each.stdin.close()
-        each.wait(30)
-        each.stdout.close()
+        requests = finished(each)
+        assert [row for row in requests if row[0] == "DELETE" or any(word in row[2] for word in FORBIDDEN)] == []
+
+
+def finished(process: subprocess.Popen) -> list[list[str]]:
+    """Every request that the fake got: method, path, body."""
+    if process.stdin.closed:
+        return []
+    process.stdin.close()
+    with process.stdout:
+        requests = json.loads(process.stdout.read())
+    process.wait(30)
+    return requests
 
 
 def told(capfd) -> dict:
@@ -105,6 +116,15 @@ def test_boot_disk_moves_with_its_place_in_the_order(fake, capfd) -> None:
     assert config["boot"] == "order=sata0;net0"
     assert cluster.switch("--bus", "sata") == 0
     assert "nothing to do" in capfd.readouterr().out
+
+
+def test_switch_is_one_request_with_the_digest_and_deletes_no_volume(fake) -> None:
+    cluster = fake()
+    assert cluster.switch("--bus", "sata") == 0
+    (move, *notes) = [row for row in finished(cluster.process) if row[0] == "PUT"]
+    assert all(word in move[2] for word in ("sata0", "boot", "digest", "delete"))
+    assert all("delete" not in row[2] for row in notes)
+    assert not any(word in row[2] for row in (move, *notes) for word in FORBIDDEN)
 
 
 @pytest.mark.parametrize("missing", ["VM.Audit", "VM.Config.Disk"])

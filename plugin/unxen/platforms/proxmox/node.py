@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 # A lock of Proxmox is waited for 10 s, on some paths 60 s; an iSCSI login or an RBD mapping takes its time.
 SECONDS = 120.0
 LONGEST_COPY = 7 * 24 * 3600.0
-# `activate_volumes` is the only door that makes any kind of volume appear; see docs/decisions/016-proxmox-door.md.
+# `activate_volumes` is the only door that makes any kind of volume appear; see docs/decisions/016-locked-by-configuration.md.
 _ACTIVATE = "PVE::Storage::activate_volumes(PVE::Storage::config(), [$ARGV[0]]);"
 # Of the words that Proxmox takes for a lock the one that says what is the case: this VM is not made yet. See the same decision.
 LOCK = "create"
