@@ -103,13 +103,14 @@ def _node(remote: Remote, connection: int = -1) -> dict[str, Any]:
         case Protocol.ISCSI:
             target, _, lun = remote.name.rpartition("/")
             portal = f"{_host(remote)}:{remote.port}"
-            return {"driver": "iscsi", "transport": "tcp", "portal": portal, "target": target, "lun": int(lun)}
+            name = {"initiator-name": remote.initiator} if remote.initiator else {}
+            return {"driver": "iscsi", "transport": "tcp", "portal": portal, "target": target, "lun": int(lun), **name}
     return {"driver": remote.protocol.value, "url": remote.url}
 
 
 def _rbd(remote: Remote) -> dict[str, Any]:
-    pool, _, image = remote.name.partition("/")
-    node: dict[str, Any] = {"driver": "rbd", "pool": pool, "image": image}
+    pool, *space, image = remote.name.split("/", 2)
+    node: dict[str, Any] = {"driver": "rbd", "pool": pool, "image": image, **({"namespace": space[0]} if space else {})}
     if remote.monitors:
         node["server"] = [{"host": host, "port": str(port or 6789)} for host, port in remote.monitors]
     return node | ({"conf": remote.conf} if remote.conf else {})

@@ -31,9 +31,11 @@ SCHEMES = frozenset({*(each.value for each in Protocol), UNIX_SCHEME})
 class Remote:
     """An image on a server, raw from its first byte to its last.
 
-    `name` is the export of NBD (may be empty), `pool/image` of RBD, `target/lun` of iSCSI, the path on the server else, with its
-    query and without the first slash. `port` is never 0 but for RBD. `socket` is a UNIX socket that NBD is spoken on instead of
-    `host`. `monitors` are those of RBD with their ports, 0 for the usual ones; without any, `conf` or Ceph's own file names them.
+    `name` is the export of NBD (may be empty), `pool/image` or `pool/namespace/image` of RBD, `target/lun` of iSCSI, the path on
+    the server else, with its query and without the first slash. `port` is never 0 but for RBD. `socket` is a UNIX socket that NBD
+    is spoken on instead of `host`. `monitors` are those of RBD with their ports, 0 for the usual ones; without any, `conf` or
+    Ceph's own file names them.
+    `initiator` is the name under which an iSCSI target shall know us, empty for QEMU's own.
     `vouched`: the platform keeps every one of its hosts from starting a guest on this image while we hold that guest, so that no
     lock of the image itself is needed.
     """
@@ -45,6 +47,7 @@ class Remote:
     socket: str = ""
     monitors: tuple[tuple[str, int], ...] = ()
     conf: str = ""
+    initiator: str = ""
     vouched: bool = False
 
     @property

@@ -38,7 +38,7 @@ def describe_vm(target: str, vmid: str, config: VmConfig, storages: Storages) ->
     if not slots:
         raise refused(ReasonKind.PLATFORM_REFUSED, target, problem="this virtual machine has no disk, neither attached nor unused")
     found = [locate(volume, storages) for volume in slots.values()]
-    disks = tuple(Disk(DiskNumber(number), each.path, each.format) for number, each in enumerate(found, 1))
+    disks = tuple(Disk(DiskNumber(number), each.path, each.format, remote=each.remote) for number, each in enumerate(found, 1))
     guest = Guest(
         target=(target,),
         disks=disks,

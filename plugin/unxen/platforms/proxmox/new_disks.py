@@ -52,7 +52,11 @@ class NewDisks:
         """A volume for a disk of so many bytes, and where it is."""
         volume = self._node.allocate(self._storage, self._vmid, size)
         self._volumes.append(volume)
-        return volume, locate(volume, self._node)
+        place = locate(volume, self._node)
+        if place.remote is not None:
+            problem = "its volumes are no files and no devices of this node; import elsewhere, and move the disk (qm disk move)"
+            raise refused(ReasonKind.PLATFORM_REFUSED, self._storage, problem=problem)
+        return volume, place
 
     def attach(self, volume: str, preference: Sequence[Bus]) -> None:
         """Attaches a disk on the first of these buses that the VM has; where no other disk boots, this one shall."""

@@ -15,6 +15,8 @@ from typing import Protocol
 from unxen.errors import refused
 from unxen.model.ids import ImageFormat
 from unxen.model.reason import ReasonKind
+from unxen.model.remote import Remote
+from unxen.platforms.proxmox.remote_volumes import remote_volume
 from unxen.platforms.proxmox.tables import Reach, StorageRow, storages
 
 _VOLUME = re.compile(r"([a-zA-Z][a-zA-Z0-9_.-]*):(.+)")
@@ -63,11 +65,15 @@ class Volume:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a volume lies and in which format; `allowed`: the directory in which its backing files may lie, or nothing."""
+    """Where a volume lies and in which format; `allowed`: the directory in which its backing files may lie, or nothing.
+
+    `remote`: it lies on a server, and `path` is its URL.
+    """
 
     path: str
     format: ImageFormat
     allowed: str = ""
+    remote: Remote | None = None
 
 
 def parse_volume(text: str) -> Volume:
@@ -88,6 +94,8 @@ def locate(text: str, storages_here: Storages) -> Location:
     row = _row(text, storages_here.storage_type(volume.storage))
     format = format_of(volume, row)
     path = storages_here.path(text)
+    if remote := remote_volume(text, volume.storage, path):
+        return Location(remote.url, format, remote=remote)
     if row.reach is Reach.NETWORK or not path.startswith("/"):
         raise _unreachable(text, row.type, f"its place is {path}, which is no file and no device of this node")
     if row.activates and not os.path.exists(path):  # noqa: PTH110

@@ -36,14 +36,22 @@ def path(node: Node, volume: str) -> str:
         parts = rest.split("/")
         return f"{here['path']}/images/{'/'.join(parts[-2:])}"
     if here["type"] == "rbd":
-        return (
-            f"rbd:{here.get('pool', 'rbd')}/{rest}:conf=/etc/pve/ceph.conf"
-            if here.get("krbd") != "1"
-            else _device(node, here, rest)
-        )
+        return _rbd(here, rest) if here.get("krbd") != "1" else _device(node, here, rest)
     if here["type"] == "iscsidirect":
-        return f"iscsi://{here['portal']}/{here['target']}/0"
+        return f"iscsi://{here['portal']}/{here['target']}/{rest.removeprefix('lun')}"
     return _device(node, here, rest)
+
+
+def _rbd(here: dict[str, str], name: str) -> str:
+    """As RBDPlugin.pm has it; `keyring` is for a storage whose key lies in /etc/pve/priv."""
+    space = f"{here['namespace']}/" if "namespace" in here else ""
+    text = f"rbd:{here.get('pool', 'rbd')}/{space}{name}"
+    if "monhost" in here:
+        monitors = ";".join(here["monhost"].split(",")).replace(":", "\\:")
+        text += f":mon_host={monitors}:auth_supported={'cephx' if 'keyring' in here else 'none'}"
+    else:
+        text += ":conf=/etc/pve/ceph.conf"
+    return text + (f":id=admin:keyring={here['keyring']}" if "keyring" in here else "")
 
 
 def _device(node: Node, here: dict[str, str], name: str) -> str:
