@@ -170,6 +170,11 @@ def test_what_is_no_setting_is_named_and_in_no_script(card: Card, part: Part) ->
         assert value not in body
 
 
+def test_addresses_that_stand_beside_dhcp_hold_no_more() -> None:
+    (card,) = settings(Card("x", dhcp=True, addresses=["192.0.2.1"], gateways=["192.0.2.254"], dns="192.0.2.53")).cards
+    assert (card.addresses, card.gateways, card.dns, card.by_hand) == ((), (), ("192.0.2.53",), True)
+
+
 def test_a_domain_controller_may_ask_itself_for_names() -> None:
     assert settings(Card("x", addresses=["192.0.2.1"], dns="127.0.0.1")).cards[0].dns == ("127.0.0.1",)
 

@@ -5,14 +5,15 @@ import pytest
 from generators.hives import plant, windows_hive
 from generators.network import E1000, Card
 from unit.hive_guest import files_of, judged
+from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind, Verdict
 from unxen.report.first_start_messages import FIRST_START_TEXTS
 from unxen.report.messages import tell_note
 
 
-def told(hive: bytes) -> dict[NoteKind, list[Note]]:
+def told(hive: bytes, **options: object) -> dict[NoteKind, list[Note]]:
     notes: dict[NoteKind, list[Note]] = {}
-    for each in judged(hive).installations[0].notes:
+    for each in judged(hive, **options).installations[0].notes:
         if each.kind in FIRST_START_TEXTS:
             notes.setdefault(each.kind, []).append(each)
     return notes
@@ -38,6 +39,7 @@ def test_a_plain_guest_of_xen_hears_only_what_concerns_every_one() -> None:
 def test_nobody_else_hears_anything(hive: bytes) -> None:
     assert judged(hive).verdict is Verdict.HEALTHY
     assert told(hive) == {}
+    assert told(hive, bus=Bus.SATA, repair_kvm_guests=True) == {}, "whatever is asked of it"
 
 
 def test_settings_by_hand_are_told_by_the_name_that_people_see() -> None:
