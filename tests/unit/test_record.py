@@ -3,28 +3,33 @@
 
 import dataclasses
 import pickle
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from unxen.model import record
 
+PLUGIN = str(Path(record.__file__).parents[2])
 
-def made_by(decorator: Callable) -> tuple[type, type]:
+
+def made_by(module: ModuleType, **how: bool) -> tuple[type, type]:
     """A class with every kind of field, and one that inherits it."""
 
-    @decorator
+    @module.dataclass(**how)
     class Value:
         """A value."""
 
         number: int
         text: str = "default"
-        unseen: object = dataclasses.field(default=None, repr=False, compare=False)
-        rows: dict = dataclasses.field(default_factory=dict, compare=False)
+        unseen: object = module.field(default=None, repr=False, compare=False)
+        rows: dict = module.field(default_factory=dict, compare=False)
 
         def __str__(self) -> str:
             return f"<{self.number}>"
 
-    @decorator
+    @module.dataclass(**how)
     class Longer(Value):
         """One more."""
 
@@ -33,7 +38,11 @@ def made_by(decorator: Callable) -> tuple[type, type]:
     return Value, Longer
 
 
-OURS, STANDARD = (made_by(each(frozen=True)) for each in (record.dataclass, dataclasses.dataclass))
+KINDS = [
+    (ours, theirs)
+    for how in ({"frozen": True}, {"frozen": False}, {})
+    for ours, theirs in zip(made_by(record, **how), made_by(dataclasses, **how), strict=True)
+]
 CALLS: tuple[Callable[[type], object], ...] = (
     lambda kind: kind(1),
     lambda kind: kind(1, "a", 2, {}),
@@ -56,6 +65,16 @@ CALLS: tuple[Callable[[type], object], ...] = (
     lambda kind: setattr(kind(1), "number", 2),
     lambda kind: setattr(kind(1), "other", 2),
     lambda kind: delattr(kind(1), "number"),
+    lambda kind: hash(kind(1)) == hash(kind(1)),
+    lambda kind: record.replace(kind(1), text="b"),
+    lambda kind: record.replace(kind(1), unknown=2),
+    lambda kind: [(each.name, each.type) for each in record.fields(kind)],
+    lambda kind: [(each.name, each.type) for each in record.fields(kind(3))],
+    lambda kind: (record.is_dataclass(kind), record.is_dataclass(kind(1)), record.is_dataclass(3)),
+    lambda kind: (dataclasses.is_dataclass(kind), dataclasses.is_dataclass(kind(1))),
+    lambda kind: dataclasses.asdict(kind(1)),
+    lambda kind: kind.text,
+    lambda kind: kind.number,
 )
 
 
@@ -68,10 +87,11 @@ def told(call: Callable[[type], object], kind: type) -> object:
     return repr(found)
 
 
-@pytest.mark.parametrize("place", [0, 1], ids=["value", "inherits"])
+@pytest.mark.parametrize("kinds", KINDS)
 @pytest.mark.parametrize("number", range(len(CALLS)))
-def test_it_does_what_the_standard_one_does(number: int, place: int) -> None:
-    assert told(CALLS[number], OURS[place]) == told(CALLS[number], STANDARD[place])
+def test_it_does_what_the_standard_one_does(number: int, kinds: tuple[type, type]) -> None:
+    ours, theirs = kinds
+    assert told(CALLS[number], ours) == told(CALLS[number], theirs)
 
 
 @record.dataclass(frozen=True)
@@ -100,13 +120,33 @@ def test_own_methods_stay() -> None:
     assert repr(Own(1)) == "own"
 
 
-def test_what_it_cannot_do_is_an_error_when_the_class_is_made() -> None:
-    with pytest.raises(TypeError):
-        record.dataclass(frozen=False)
+def test_an_own_initialiser_is_used() -> None:
+    @record.dataclass(frozen=True)
+    class Many:
+        number: int
 
+        def __init__(self, number: int) -> None:
+            self.__dict__.update(number=number + 1)
+
+    assert (Many(1).number, Many(1), record.replace(Many(1), number=5).number) == (2, Many(1), 6)
+
+
+def test_what_it_cannot_do_is_an_error_when_the_class_is_made() -> None:
     class Checked:
         def __post_init__(self) -> None:
             pass
 
     with pytest.raises(TypeError, match="__post_init__"):
         record.dataclass(frozen=True)(Checked)
+
+
+LOADED = ("unxen.cli.main", "unxen.workflow.repair", "unxen.probe.child", "unxen.probe.look_inside", "unxen.probe.registry_answers")
+
+
+@pytest.mark.parametrize("module", LOADED)
+def test_neither_a_look_nor_its_boxes_load_what_is_slow_to_load(module: str) -> None:
+    """Each costs as much as all our classes together."""
+    program = f"import sys; sys.path[:0] = [{PLUGIN!r}, '/usr/lib/python3/dist-packages']; import {module}; print(*sys.modules)"
+    command = ["/usr/bin/python3", "-I", "-S", "-c", program]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"dataclasses", "inspect"} & set(loaded)

@@ -9,7 +9,6 @@ import importlib
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
 from unxen.cli.call import GuestCall
 from unxen.errors import Refused
@@ -22,7 +21,7 @@ from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Part
 from unxen.model.reason import Reason, ReasonKind, reason
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.model.settings import Settings
 from unxen.platforms.base import Platform
 from unxen.platforms.files import mistaken_format

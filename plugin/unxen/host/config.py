@@ -10,14 +10,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from unxen.errors import Refused, refused
 from unxen.host.config_keys import KEYS, Wrong
 from unxen.model.reason import ReasonKind
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, fields
 from unxen.model.settings import STATE_SETTING, Settings
 
 DEFAULT_CONFIG = Path("/etc/unxen/unxen.toml")

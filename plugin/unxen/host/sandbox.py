@@ -233,7 +233,7 @@ class Box:
         try:
             with theirs, _code() as code:
                 numbers = (theirs.fileno(), limits.memory, limits.file_bytes, limits.cpu_seconds)
-                command = ["/usr/bin/python3", "-I", f"{code.path}/{child}", code.path, *map(str, numbers), ahead]
+                command = ["/usr/bin/python3", "-I", "-S", f"{code.path}/{child}", code.path, *map(str, numbers), ahead]
                 passed = (theirs.fileno(), *code.pass_fds)
                 account = service_account()
                 process = start_boxed(command, account=account, options=code.options, pass_fds=passed, writes=edits)

@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from unxen.journal.schema import SchemaError, prepare
 from unxen.model.codec import decode, encode
 from unxen.model.disk import Window
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.record import replace
 from unxen.model.remote import Remote
 
 BUSY_SECONDS = 30.0

@@ -6,13 +6,13 @@ of its input. Bytes are hexadecimal text; enums their values; a Missing is `{"mi
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from unxen.model.ids import Missing
+from unxen.model.record import fields, is_dataclass
 
 T = TypeVar("T")
 Decoder = Callable[[Any, str], Any]

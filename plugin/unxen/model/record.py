@@ -1,47 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading the values' classes was a quarter of every short call: the standard decorator writes and compiles six methods for each.
+"""Loading `dataclasses` and making the values' classes with it was a third of every short call: it compiles six methods for each.
 
-Touches nothing. `@dataclass(frozen=True)` from here means what it means in `dataclasses`, with methods that all classes share.
-Fields, defaults and inheritance stay the standard library's business, so its `fields` and `replace` work on these classes, too.
-What it does not have (`__post_init__`, order, slots) is a TypeError when the class is made. A value takes half a microsecond more:
-a class with thousands of values is better made by the standard one.
+Touches nothing. `dataclass`, `field`, `fields`, `replace` and `is_dataclass` mean here what they mean there, with methods that all
+classes share, and work on classes made there, too; those that are made here are dataclasses to the standard library. What there is
+none of (`__post_init__`, order, slots, `init=False`) is a TypeError when the class is made. A value takes half a microsecond more
+to make, so a class with thousands of values has an `__init__` of its own.
 """
 
-import dataclasses
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ("dataclass",)
+__all__ = ("dataclass", "field", "fields", "is_dataclass", "replace")
 
 T = TypeVar("T")
-NOTHING = dataclasses.MISSING
+NOTHING: Any = object()
+OURS, STANDARD = "__record_fields__", "__dataclass_fields__"
 
 
-def _frozen(kind: type[T]) -> type[T]:
-    if hasattr(kind, "__post_init__"):
-        raise TypeError(f"{kind.__name__}: no __post_init__ here")
-    dataclasses.dataclass(init=False, repr=False, eq=False)(kind)
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # the line above made it one
+class _Field:
+    """One field of a class."""
+
+    def __init__(self, default: Any, default_factory: Any, repr: bool, compare: bool) -> None:
+        self.name, self.type = "", NOTHING
+        self.default, self.default_factory, self.repr, self.compare = default, default_factory, repr, compare
+
+
+def _field(*, default: Any = NOTHING, default_factory: Any = NOTHING, repr: bool = True, compare: bool = True) -> Any:
+    """A field that is more than its default."""
+    return _Field(default, default_factory, repr, compare)
+
+
+def _fields(kind: Any) -> tuple[Any, ...]:
+    """The fields of a class, or of a value's, in their order; each has at least `name` and `type`."""
+    if hasattr(kind, OURS):
+        return tuple(getattr(kind, OURS).values())
+    import dataclasses
+
+    return dataclasses.fields(kind)
+
+
+def _is_dataclass(kind: Any) -> bool:
+    """Whether it is such a class, or a value of one."""
+    return hasattr(kind, OURS) or hasattr(kind, STANDARD)
+
+
+def _replace(value: T, **changes: Any) -> T:
+    """The same value but for the changes."""
+    same = {each.name: getattr(value, each.name) for each in _fields(value)}
+    return type(value)(**{**same, **changes})
+
+
+def _make(kind: type[T], *, frozen: bool) -> type[T]:
+    if hasattr(kind, "__post_init__") or "__slots__" in kind.__dict__:
+        raise TypeError(f"{kind.__name__}: neither __post_init__ nor slots here")
+    made = _collected(kind)
+    compared = [each.name for each in made.values() if each.compare]
     own: dict[str, Any] = {
-        "__init__": _initialiser(kind.__name__, fields),
-        "__eq__": _equality([each.name for each in fields if each.compare]),
-        "__hash__": _hashing([each.name for each in fields if each.compare]),
-        "__repr__": _representation([each.name for each in fields if each.repr]),
-        "__setattr__": _refuse_to_set,
-        "__delattr__": _refuse_to_delete,
+        "__init__": _initialiser(kind.__name__, tuple(made.values())),
+        "__repr__": _representation([each.name for each in made.values() if each.repr]),
+        "__eq__": _equality(compared),
+        "__match_args__": tuple(made),
     }
     for name, method in own.items():
-        if name not in kind.__dict__ or (name == "__hash__" and kind.__dict__[name] is None):
+        if name not in kind.__dict__:
             setattr(kind, name, method)
+    setattr(kind, "__hash__", _hashing(compared) if frozen else None)  # noqa: B010  # mypy has its own idea of these
+    if frozen:
+        setattr(kind, "__setattr__", _refuse_to_set)  # noqa: B010
+        setattr(kind, "__delattr__", _refuse_to_delete)  # noqa: B010
+    setattr(kind, OURS, made)
+    setattr(kind, STANDARD, _Translated(frozen))
     return kind
 
 
-def _initialiser(name: str, fields: tuple[dataclasses.Field[Any], ...]) -> Callable[..., None]:
-    names = tuple(each.name for each in fields)
+def _collected(kind: type) -> dict[str, _Field]:
+    """The fields of the classes above, and its own."""
+    found: dict[str, _Field] = {}
+    for each in reversed(kind.__mro__[1:]):
+        found.update(each.__dict__.get(OURS, {}))
+    # `inspect`, which knows a nicer way, is most of what loading `dataclasses` costs.
+    for name, hint in kind.__dict__.get("__annotations__", {}).items():  # noqa: RUF063
+        given = kind.__dict__.get(name, NOTHING)
+        made = given if isinstance(given, _Field) else _Field(given, NOTHING, True, True)
+        made.name, made.type = name, hint
+        if made.default is NOTHING and given is made:
+            delattr(kind, name)
+        elif given is made:
+            setattr(kind, name, made.default)
+        found[name] = made
+    return found
+
+
+def _initialiser(name: str, made: tuple[_Field, ...]) -> Callable[..., None]:
+    names = tuple(each.name for each in made)
     known = frozenset(names)
-    defaults = {each.name: each.default for each in fields if each.default is not NOTHING}
-    makers = {each.name: each.default_factory for each in fields if each.default_factory is not NOTHING}
+    defaults = {each.name: each.default for each in made if each.default is not NOTHING}
+    makers = {each.name: each.default_factory for each in made if each.default_factory is not NOTHING}
 
     def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: N807
         # Past __setattr__, which refuses.
@@ -93,21 +148,44 @@ def _getter(names: list[str]) -> Callable[[Any], Any]:
     return attrgetter(*names) if names else lambda _: ()
 
 
-def _refuse_to_set(self: Any, name: str, _value: Any) -> None:  # noqa: ARG001
-    raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+def _refuse_to_set(_self: Any, name: str, _value: Any) -> None:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
 
 
-def _refuse_to_delete(self: Any, name: str) -> None:  # noqa: ARG001
-    raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+def _refuse_to_delete(_self: Any, name: str) -> None:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+class _Translated:
+    """The fields as the standard library wants them, made when it asks for the first time."""
+
+    def __init__(self, frozen: bool) -> None:
+        self._frozen = frozen
+
+    def __get__(self, _value: Any, kind: type) -> Any:
+        import dataclasses
+
+        rows = []
+        for each in getattr(kind, OURS).values():
+            given = {"default": each.default, "default_factory": each.default_factory}
+            more = {name: value for name, value in given.items() if value is not NOTHING}
+            rows.append((each.name, each.type, dataclasses.field(repr=each.repr, compare=each.compare, kw_only=False, **more)))
+        found = getattr(dataclasses.make_dataclass(kind.__name__, rows, frozen=self._frozen), STANDARD)
+        setattr(kind, STANDARD, found)
+        return found
 
 
 if TYPE_CHECKING:
-    # For whoever checks types the two are one.
-    from dataclasses import dataclass
+    # For whoever checks types both are one.
+    from dataclasses import dataclass, field, fields, is_dataclass, replace
 else:
 
-    def dataclass(*, frozen: bool) -> Callable[[type[T]], type[T]]:
-        """As a decorator: `@dataclass(frozen=True)`; there is no other kind here."""
-        if not frozen:
-            raise TypeError("only frozen ones")
-        return _frozen
+    def dataclass(kind: Any = None, /, *, frozen: bool = False) -> Any:
+        """As a decorator, with or without `frozen`."""
+        return _make(kind, frozen=frozen) if kind else lambda kind: _make(kind, frozen=frozen)
+
+    field, fields, is_dataclass, replace = _field, _fields, _is_dataclass, _replace

@@ -7,7 +7,6 @@ run on KVM since only when that was asked for too.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from unxen.knowledge.tables import Knowledge
 from unxen.model.edit import InstallationPlan
@@ -17,7 +16,7 @@ from unxen.model.guest import Machine
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import InstallationJudgement, Judgement, Note, Verdict
 from unxen.model.reason import Reason, ReasonKind
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.model.settings import DEFAULT_PREFERENCE
 from unxen.plan import notes
 from unxen.plan.article_notes import article_notes

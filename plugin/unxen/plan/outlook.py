@@ -5,10 +5,10 @@ Touches nothing. Because links judge the outlook as they judge the facts, no rul
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from unxen.model.edit import Action, Edit
 from unxen.model.ids import KeyPath
+from unxen.model.record import replace
 from unxen.model.registry_facts import (
     ControlSetFacts,
     CriticalDevice,

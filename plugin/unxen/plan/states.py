@@ -7,12 +7,12 @@ machine). A state that could not be read never is.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from unxen.model.facts import GuestFacts, Installation
 from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind
 from unxen.model.reason import Reason, ReasonKind, reason
+from unxen.model.record import replace
 from unxen.model.volume_facts import Footing, JournalState, PendingWork, Sign
 from unxen.plan.examined import Examined
 

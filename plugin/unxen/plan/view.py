@@ -5,14 +5,13 @@ Touches nothing. A view is a value; `with_control_set` gives the same surroundin
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 
 from unxen.knowledge.tables import BootService, Controller, Knowledge, StockFilter, XenFilter, XenService
 from unxen.model.fix import Fixes
 from unxen.model.ids import InstallationId, KeyPath, MachineType
 from unxen.model.judgement import Link
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.model.registry_facts import ControlSetFacts, DriverFile, DriverMatch, ServiceFact, WindowsFacts
 from unxen.plan.names import fold, in_range
 

@@ -6,9 +6,9 @@ Touches the hive it is given, and asks for directory entries through the reader 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from unxen.model.ids import ControlSetNumber
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import ControlSetFacts, FilterList, Leftover, SelectFacts
 from unxen.probe.devices import read_devices
 from unxen.probe.driver_database import critical_devices

@@ -10,13 +10,15 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from unxen.errors import refused
 from unxen.host import ledger
 from unxen.model.progress import Part
 from unxen.model.reason import ReasonKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Without blocks of 64 KiB a look-up costs 3.5 times as much (266 requests); blocks of 1 MiB read 8 MB more (measured).
 BLOCK = 64 << 10
@@ -150,7 +152,7 @@ def nbd_device(socket_fd: int) -> Device:
     return Device(read, size)
 
 
-def file_device(path: Path) -> Device:
+def file_device(path: "Path") -> Device:
     """A plain file as a disk."""
     descriptor = path.open("rb", buffering=0)
     return Device(lambda offset, length: os.pread(descriptor.fileno(), length, offset), path.stat().st_size)

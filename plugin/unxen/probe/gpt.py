@@ -6,7 +6,6 @@ check sums; else the backup at the disk's end is asked, and without that there i
 """
 
 import struct
-import uuid
 import zlib
 from collections.abc import Iterator
 
@@ -57,6 +56,8 @@ def _packed_rows(disk: Readable, start: int, count: int, row_size: int) -> bytes
 
 
 def _rows(packed: bytes, row_size: int, sector_size: int) -> Iterator[Row]:
+    import uuid  # lazily: it is slow to load, and most disks have the older table
+
     for index in range(len(packed) // row_size):
         kind, _, first, last = struct.unpack_from("<16s16sQQ", packed, index * row_size)
         if kind != UNUSED and last >= first:

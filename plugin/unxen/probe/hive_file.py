@@ -6,13 +6,12 @@ kept. A dirty hive is recovered in memory before anything looks into it.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from unxen.errors import Refused
 from unxen.host.sealed import shareable
 from unxen.model.hive_facts import HiveFacts, LogUse
 from unxen.model.reason import Reason, ReasonKind, reason
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.model.volume_facts import FileRecord
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.hive_logs import LogFile, find_logs, look_at_logs

@@ -5,11 +5,11 @@ Reads one volume, writes nothing: the recovered hive exists in memory alone. Not
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from unxen.model.hive_facts import HiveFacts, LogFacts, LogUse, ReplayFacts
 from unxen.model.reason import Reason, ReasonKind, reason
+from unxen.model.record import dataclass, replace
 from unxen.probe.hive_logs import LogFile, read_log_file
 from unxen.probe.ntfs import NtfsVolume
 from unxen.registry.base_block import BLOCK_SIZE, MAGIC, read_base_block, unpack_base_block

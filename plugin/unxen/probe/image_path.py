@@ -6,9 +6,9 @@ itself has cannot be followed offline.
 """
 
 import re
-from dataclasses import dataclass
 
 from unxen.model.ids import GuestPath, Missing
+from unxen.model.record import dataclass
 
 DEFAULT = r"System32\drivers\{}.sys"
 # Longest first; what follows lies below the directory of Windows.

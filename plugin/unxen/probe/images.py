@@ -9,7 +9,6 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from unxen.model.guest import Guest
 from unxen.model.ids import ImageFormat
 from unxen.model.progress import Part
 from unxen.model.reason import Reason, ReasonKind
+from unxen.model.record import replace
 from unxen.model.settings import Settings
 
 T = TypeVar("T")

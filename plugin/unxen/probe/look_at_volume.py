@@ -5,15 +5,13 @@ Reads through the disk it is given. A volume that cannot be read gives None; an 
 facts with the reason in its place.
 """
 
-from dataclasses import replace
-
 from unxen.errors import Refused
 from unxen.host.ledger import spending
 from unxen.model.facts import Installation
 from unxen.model.ids import InstallationId, Missing
 from unxen.model.progress import Part
 from unxen.model.reason import Reason, ReasonKind, reason
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.model.registry_facts import SystemFacts, WindowsFacts
 from unxen.model.volume_facts import HARMLESS_JOURNALS, BootFile, Footing, Hibernation, Partition, Volume
 from unxen.probe.boot_files import read_boot_files

@@ -6,7 +6,6 @@ the hives' bytes. A disk of another size than its header said is Refused(PROBE_F
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from unxen.errors import refused
@@ -15,6 +14,7 @@ from unxen.model.codec import CodecError, decode, encode
 from unxen.model.facts import GuestFacts, Installation
 from unxen.model.ids import DiskNumber, InstallationId
 from unxen.model.reason import ReasonKind, reason
+from unxen.model.record import dataclass, replace
 from unxen.model.volume_facts import Content, DiskFacts, Hibernation, Partition, Scheme, Volume
 from unxen.probe.device import Device, nbd_device
 from unxen.probe.look_protocol import MOST_HIVE_BYTES, MOST_INSTALLATIONS, OPERATION, DiskSize, LookAnswer, LookRequest

@@ -5,8 +5,6 @@ Reads the table and the first sector of each partition, nothing more: a Linux or
 past the disk's end or cannot be read is a fact (`Content.UNREADABLE`), never an error.
 """
 
-import uuid
-
 from unxen.model.ids import DiskNumber, Offset, PartitionNumber
 from unxen.model.volume_facts import Content, Partition, Scheme
 from unxen.probe import gpt, mbr
@@ -26,8 +24,9 @@ BY_TYPE = {
     "AF9B60A0-1431-4F62-BC68-3311714A69AD": Content.LDM,
     "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D": Content.STORAGE_SPACE,
 }
-BITLOCKER_TO_GO = uuid.UUID("4967d63b-2e29-4ad8-8399-f6a339e3d001").bytes_le
-USED_SPACE_ONLY = uuid.UUID("92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8").bytes_le
+# 4967d63b-2e29-4ad8-8399-f6a339e3d001 and 92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8, as they stand on a disk.
+BITLOCKER_TO_GO = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")
+USED_SPACE_ONLY = bytes.fromhex("3b4da89280dd0e4d9e4eb1e3284eaed8")
 
 
 def read_partitions(disk: Readable, number: DiskNumber) -> tuple[Scheme, tuple[Partition, ...]]:

@@ -6,12 +6,12 @@ Refused(HIVE_DAMAGED) before it costs more than its size allows.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from unxen.errors import refused
 from unxen.model.ids import KeyPath, Missing
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass, field
 from unxen.model.registry_facts import KeyTree, NamedValue, RegistryValue
 from unxen.registry.hive import Hive, Key, Unreadable, Value
 from unxen.registry.names import fold

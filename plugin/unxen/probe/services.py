@@ -7,9 +7,9 @@ others (some hundred processes and their shared libraries) are left out: they ne
 """
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 
 from unxen.model.ids import GuestPath, Missing, ServiceName
+from unxen.model.record import dataclass
 from unxen.model.registry_facts import KeyTree, ServiceFact
 from unxen.probe.image_path import Home, driver_path
 from unxen.probe.reading import Reading, Values

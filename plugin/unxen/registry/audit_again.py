@@ -7,8 +7,8 @@ has to be walked whole. Why this proves as much: decision 021.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+from unxen.model.record import dataclass, field
 from unxen.registry.audit_quick import MET_IN_ODD_HIVES, NOBODY, SECURITY, UNCLAIMED, KeyFields, Odd, Walk, Walked
 from unxen.registry.base_block import BLOCK_SIZE, BaseBlock
 from unxen.registry.cells import BIN_HEADER, KEY_LAYOUT, key_cell

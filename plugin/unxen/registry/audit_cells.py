@@ -4,8 +4,7 @@
 Touches only the bytes it is given and never raises for what a hive holds: every deviation becomes a flaw in the ledger.
 """
 
-from dataclasses import dataclass, field
-
+from unxen.model.record import dataclass, field
 from unxen.registry.base_block import BLOCK_SIZE
 from unxen.registry.cells import BIN_HEADER, BIN_MAGIC, CELL_SIZE, NOTHING
 from unxen.registry.flaws import MAX_FLAWS, Flaw, FlawKind, leak

@@ -8,11 +8,11 @@ key as its own descendant.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from unxen.errors import refused
 from unxen.model.ids import KeyPath
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass, field
 from unxen.model.registry_facts import KeyTree, NamedValue, RegistryValue
 from unxen.registry.base_block import BaseBlock, read_base_block
 from unxen.registry.library import LIBRARY_ERRORS, Library, guarded, open_read_only
@@ -73,6 +73,9 @@ class Key:
     handle: int
     name: str
     path: KeyPath
+
+    def __init__(self, hive: Hive, handle: int, name: str, path: KeyPath) -> None:
+        self.__dict__.update(hive=hive, handle=handle, name=name, path=path)
 
     @property
     def timestamp(self) -> int:
@@ -193,6 +196,9 @@ class Value:
     key: Key = field(repr=False)
     handle: int
     name: str
+
+    def __init__(self, key: Key, handle: int, name: str) -> None:
+        self.__dict__.update(key=key, handle=handle, name=name)
 
     @property
     def type(self) -> int:

@@ -6,10 +6,8 @@ Refused(HIVE_DAMAGED); every other error of it passes through `guarded` and beco
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import hivex
@@ -46,8 +44,10 @@ def _memory_file() -> int:
     try:
         return os.memfd_create("hive", os.MFD_CLOEXEC)
     except (OSError, AttributeError):
+        import tempfile  # lazily: every box would load it
+
         handle, name = tempfile.mkstemp()
-        Path(name).unlink()
+        os.unlink(name)  # noqa: PTH108
         return handle
 
 

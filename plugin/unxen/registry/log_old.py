@@ -6,9 +6,9 @@ it has the hive's time of the last write, and whether it was torn shows only in 
 """
 
 import struct
-from dataclasses import dataclass
 
 from unxen.model.hive_facts import LogUse
+from unxen.model.record import dataclass
 from unxen.registry.base_block import BLOCK_SIZE, FIRST_BIN_TIME_AT, LARGEST_BINS, BaseBlock
 from unxen.registry.log_block import SECTOR, Log
 

@@ -8,11 +8,11 @@ M. Suhanov.
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cmp_to_key
 
 from unxen.errors import Refused
 from unxen.model.hive_facts import LogEnd, LogFacts, LogUse, ReplayFacts
+from unxen.model.record import dataclass, field
 from unxen.registry.base_block import (
     BLOCK_SIZE,
     FLAGS_AT,

@@ -8,7 +8,6 @@ A failure before the commit drops the overlays and says so in the journal; the e
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +26,7 @@ from unxen.model.ids import Bus, DiskNumber
 from unxen.model.judgement import Judgement
 from unxen.model.progress import Listener, Part, Step
 from unxen.model.reason import ReasonKind
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, field
 from unxen.model.settings import STATE_SETTING, Delivery, Settings
 from unxen.model.volume_facts import Partition
 from unxen.probe.footprint import footprint

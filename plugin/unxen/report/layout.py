@@ -6,10 +6,9 @@ Touches nothing. Colours are only ever added around finished, escaped text, so n
 
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from enum import Enum
 
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, field
 
 
 class Tone(Enum):

@@ -7,7 +7,6 @@ stale. Raises Refused for everything that keeps from looking; what the look show
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 from unxen.errors import Refused
 from unxen.host import eyes
@@ -24,7 +23,7 @@ from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step, nobody
 from unxen.model.reason import ReasonKind
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.model.settings import Settings
 from unxen.model.volume_facts import NOTHING_OPENED, Opening
 from unxen.plan.judge import judge

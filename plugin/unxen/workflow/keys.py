@@ -6,11 +6,11 @@ Touches nothing.
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from unxen.model.judgement import Note, NoteKind
 from unxen.model.outcome import Outcome
 from unxen.model.reason import Reason, ReasonKind
+from unxen.model.record import replace
 from unxen.model.volume_facts import Opening
 
 NO_KEY = "No key available"

@@ -9,7 +9,6 @@ could not be switched.
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import field, replace
 
 from unxen.errors import Refused
 from unxen.host import eyes
@@ -24,7 +23,7 @@ from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import Judgement, Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, field, replace
 from unxen.model.settings import Delivery, Settings
 from unxen.plan.judge import judge
 from unxen.platforms.base import Platform

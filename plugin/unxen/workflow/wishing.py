@@ -6,7 +6,6 @@ cannot be what Windows needs.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from unxen.model.definition import Switch, Wish
 from unxen.model.facts import GuestFacts
@@ -15,7 +14,7 @@ from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
 from unxen.model.judgement import Judgement, LinkName, Verdict
 from unxen.model.machine import Clock
-from unxen.model.record import dataclass
+from unxen.model.record import dataclass, replace
 from unxen.plan.cards import shared_card
 from unxen.plan.clock import common_clock
 from unxen.plan.links.firmware import certain_firmware

@@ -9,8 +9,9 @@ Proxmox would not understand is passed over as Proxmox does, with no claim about
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from unxen.model.record import dataclass
 
 _KEY_LINE = re.compile(r"([a-z][a-z_-]*[0-9]*):\s*(.+?)\s*$")
 _PENDING = re.compile(r"\[PENDING\]\s*$", re.IGNORECASE)

@@ -6,8 +6,8 @@ Touches nothing. A value that is not a drive raises ValueError. Grammar: qemu-se
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.platforms.proxmox.config import VmConfig
 
 SLOTS = {"ide": 4, "sata": 6, "scsi": 31, "virtio": 16}

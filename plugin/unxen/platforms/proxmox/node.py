@@ -11,12 +11,12 @@ import pwd
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
 from unxen.host.process import run
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.platforms.proxmox.config import parse
 from unxen.platforms.proxmox.update import Update
 

@@ -12,12 +12,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unxen.errors import refused
 from unxen.host.files import private_directory, sync_file
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass, replace
 from unxen.platforms.proxmox.compare import is_between, meaning, values_in
 from unxen.platforms.proxmox.config import VmConfig
 from unxen.platforms.proxmox.node import LOCK, SECONDS
