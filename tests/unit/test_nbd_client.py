@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from unxen.errors import Refused
 from unxen.host import nbd_client as module
-from unxen.host.nbd_client import NbdClient, nbd_client
+from unxen.host.nbd_client import NbdClient, Patience, nbd_client
 from unxen.model.reason import ReasonKind
 from unxen.repair.delivery.nbd_server import Server
 
@@ -91,5 +91,5 @@ def test_a_map_without_end_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST_EXTENTS", 5000)
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(Refused) as caught:
-        NbdClient(Lying(), ours, "disk").top_ranges()
+        NbdClient(Lying(), Patience(ours), "disk").top_ranges()
     assert caught.value.first.detail("cause") == "a map without end"

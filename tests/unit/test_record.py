@@ -120,6 +120,16 @@ def test_own_methods_stay() -> None:
     assert repr(Own(1)) == "own"
 
 
+def test_a_field_may_have_any_name() -> None:
+    @record.dataclass(frozen=True)
+    class Named:
+        value: int
+        kind: int = 2
+        cls: int = 3
+
+    assert record.replace(Named(1), value=4, kind=5, cls=6) == Named(4, kind=5, cls=6) == Named(value=4, kind=5, cls=6)
+
+
 def test_an_own_initialiser_is_used() -> None:
     @record.dataclass(frozen=True)
     class Many:

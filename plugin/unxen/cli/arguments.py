@@ -42,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> Call:
     """The call; SystemExit after --help and --version."""
     _refuse_unknown_verb(arguments)
-    chosen = vars(_parser().parse_args(arguments))
+    chosen = vars(_parser(*arguments[:1]).parse_args(arguments))
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
     call = Call(**values)
     _check(call)
@@ -61,7 +61,9 @@ def verb_in(arguments: Sequence[str]) -> str:
     return next((each for each in arguments if each in VERBS), "")
 
 
-def _parser() -> _Parser:
+def _parser(first: str = "") -> _Parser:
+    """Of all verbs, or, where the first word is one, of that alone: making all takes longer than looking at a small disk."""
+    wanted = {first: VERBS[first]} if first in VERBS else VERBS
     parser = _Parser(
         prog="unxen",
         description="Makes a Windows that ran on Xen start on KVM, offline and with a way back.",
@@ -70,7 +72,7 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--version", action="version", version=f"unxen {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
-    for name, (summary, options) in VERBS.items():
+    for name, (summary, options) in wanted.items():
         child = verbs.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
         for each in options:
             each(child)

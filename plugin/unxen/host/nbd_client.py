@@ -6,8 +6,10 @@ that is not answered in time; a write that finds no room is Refused(NO_SPACE).
 """
 
 import errno
+import math
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ MAP_PIECE = 1 << 30
 MOST_EXTENTS = 1 << 24
 # A flush of a slow disk may take minutes; a daemon that an image took over may take for ever.
 ANSWER_SECONDS = 900.0
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ class Range:
 class NbdClient:
     """One connection to one export."""
 
-    def __init__(self, handle: Any, sock: socket.socket, path: str) -> None:
+    def __init__(self, handle: Any, patience: "Patience", path: str) -> None:
         self._handle = handle
-        self._socket = sock
+        self._patience = patience
         self._path = path
         self.size = int(handle.get_size())
 
@@ -120,7 +123,7 @@ class NbdClient:
         import nbd
 
         try:
-            with _patience(self._socket):
+            with self._patience.waiting():
                 yield
         except nbd.Error as error:
             raise _reason_of(self._path, error) from error
@@ -130,7 +133,7 @@ class NbdClient:
         import nbd
 
         # A server that went before us hears nothing any more.
-        with suppress(nbd.Error), _patience(self._socket):
+        with suppress(nbd.Error), self._patience.waiting():
             self._handle.shutdown()
 
 
@@ -145,16 +148,16 @@ def client_on(
     import nbd  # lazily: what only looks at a disk reads it in a box, and needs no libnbd here
 
     handle = nbd.NBD()
-    with connected:
+    with connected, _watched(connected) as watch:
         try:
             handle.set_export_name(export)
             if depths:
                 handle.add_meta_context(DEPTH)
-            with _patience(connected, patience):
+            with watch.waiting(patience):
                 handle.connect_socket(connected.dup().detach())
         except nbd.Error as error:
             raise _reason_of(path, error) from error
-        client = NbdClient(handle, connected, path)
+        client = NbdClient(handle, watch, path)
         try:
             yield client
         finally:
@@ -176,21 +179,47 @@ def _connected(socket_path: Path, path: str) -> socket.socket:
     return sock
 
 
+class Patience:
+    """Hangs up when an answer takes too long, by which whoever waits for it gets an error; libnbd itself waits for ever.
+
+    One thread for a connection: starting one for every request took longer than the requests.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._until = math.inf
+        self._over = threading.Event()
+        self._seconds = ANSWER_SECONDS
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @contextmanager
+    def waiting(self, seconds: float | None = None) -> Iterator[None]:
+        """For one request, so long, or as long as for any."""
+        self._until = time.monotonic() + (seconds or self._seconds)
+        try:
+            yield
+        finally:
+            self._until = math.inf
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        self._over.set()
+
+    def _watch(self) -> None:
+        while not self._over.wait(min(LOOK_SECONDS, self._seconds / 4)):
+            if time.monotonic() > self._until:
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                return
+
+
 @contextmanager
-def _patience(sock: socket.socket, seconds: float | None = None) -> Iterator[None]:
-    """Hangs up when the block takes too long, by which whoever waits in it gets an error; libnbd itself waits for ever."""
-    watch = threading.Timer(seconds or ANSWER_SECONDS, _hang_up, (sock,))
-    watch.daemon = True
-    watch.start()
+def _watched(sock: socket.socket) -> Iterator[Patience]:
+    patience = Patience(sock)
     try:
-        yield
+        yield patience
     finally:
-        watch.cancel()
-
-
-def _hang_up(sock: socket.socket) -> None:
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+        patience.end()
 
 
 def joined(ranges: Iterable[Range]) -> list[Range]:

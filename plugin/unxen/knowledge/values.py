@@ -6,13 +6,13 @@ Touches nothing. Raises `Wrong`, which names the field and the problem; the load
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from enum import Enum
 from functools import cache
 from typing import Any
 
 from unxen.knowledge.layout import DEFAULTS, Row, Table
 from unxen.knowledge.tables import NEWEST, NtVersion
+from unxen.model.record import fields
 
 VERSION = re.compile(r"\d{1,2}\.\d{1,2}(\.\d{1,6})?")
 LONGEST = 300

@@ -4,10 +4,10 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.reason import Reason
+from unxen.model.record import dataclass
 
 
 class CheckState(Enum):

@@ -4,12 +4,11 @@
 Touches nothing.
 """
 
-from dataclasses import dataclass
-
 from unxen.model.ids import Bus, MachineType
 from unxen.model.machine import Drive, Loss, MachineDefinition
 from unxen.model.outcome import Outcome
 from unxen.model.reason import Reason
+from unxen.model.record import dataclass
 
 Version = tuple[int, int, int]
 

@@ -4,10 +4,10 @@
 Touches nothing. What a definition does not say is None or empty; what no KVM machine has is not forgotten but stands in `losses`.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.ids import Firmware, ImageFormat
+from unxen.model.record import dataclass
 
 
 class GuestKind(Enum):

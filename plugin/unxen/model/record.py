@@ -45,7 +45,7 @@ def _is_dataclass(kind: Any) -> bool:
     return hasattr(kind, OURS) or hasattr(kind, STANDARD)
 
 
-def _replace(value: T, **changes: Any) -> T:
+def _replace(value: T, /, **changes: Any) -> T:
     """The same value but for the changes."""
     same = {each.name: getattr(value, each.name) for each in _fields(value)}
     return type(value)(**{**same, **changes})
@@ -98,7 +98,7 @@ def _initialiser(name: str, made: tuple[_Field, ...]) -> Callable[..., None]:
     defaults = {each.name: each.default for each in made if each.default is not NOTHING}
     makers = {each.name: each.default_factory for each in made if each.default_factory is not NOTHING}
 
-    def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: N807
+    def __init__(self: Any, /, *args: Any, **named: Any) -> None:  # noqa: N807
         # Past __setattr__, which refuses.
         values = self.__dict__
         if len(args) == len(names) and not named:

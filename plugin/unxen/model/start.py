@@ -4,10 +4,10 @@
 Touches nothing; `report` phrases it.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from unxen.model.reason import Details
+from unxen.model.record import dataclass
 
 
 class Answer(Enum):

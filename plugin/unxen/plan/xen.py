@@ -24,7 +24,9 @@ LOOKS_LIKE_XEN = re.compile(r"(?<![a-z])xen")
 
 def xen_service(view: View, name: str) -> XenService | None:
     """The row of this service, None when it is not of Xen or its name is generic and nothing proves it."""
-    rows = view.xen_services.get(fold(name), ())
+    rows = view.xen_services.get(fold(name))
+    if rows is None:
+        return None
     return next((row for row in rows if _proven(view, row)), None)
 
 
@@ -67,10 +69,10 @@ def looks_like_xen(view: View, name: str) -> bool:
 
 def runs_at_boot(view: View, service: ServiceFact) -> bool:
     """Whether this is a Xen driver that starts by itself: evidence, where a service at 3 or 4 is only a trace."""
-    row = xen_service(view, service.name)
-    if row is None or row.start_after is None or row.role in USER_MODE or dual_use(view, row):
+    if service.start not in STARTS_BY_ITSELF:
         return False
-    return service.start in STARTS_BY_ITSELF
+    row = xen_service(view, service.name)
+    return not (row is None or row.start_after is None or row.role in USER_MODE or dual_use(view, row))
 
 
 def device_id_of(filters: FilterList) -> str:

@@ -27,7 +27,7 @@ OPERATIONS = {
 }
 MOST_OPEN_FILES = 128
 LIBRARIES = "/usr/lib/python3/dist-packages"
-"""Where the distribution keeps libnbd, hivex and the others; nothing else that somebody installed is loaded beside a guest's bytes."""
+"""Where the distribution keeps libnbd, hivex and the others. What else somebody installed is not loaded beside a guest's bytes."""
 
 
 def main(argv: list[str]) -> int:

@@ -8,8 +8,8 @@ is read here. A page is written first into one of 32 places behind the restart p
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from unxen.model.record import dataclass
 from unxen.probe.malformed import Malformed
 from unxen.probe.mft_record import undo_fixups
 

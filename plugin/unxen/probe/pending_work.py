@@ -7,9 +7,9 @@ clusters of its page, so no table of open files has to be understood. What is no
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
+from unxen.model.record import dataclass
 from unxen.model.volume_facts import PendingWork
 from unxen.probe.directory_index import INDEX
 from unxen.probe.journal_pages import LARGEST_LOG, LogRecord, records

@@ -4,10 +4,9 @@
 Touches the bytes it is given. A hive that cannot be read knows nothing: every answer is then empty, never an error.
 """
 
-from dataclasses import dataclass
-
 from unxen.errors import Refused
 from unxen.model.ids import Architecture, Missing
+from unxen.model.record import dataclass
 from unxen.probe.reading import Reading, Values
 from unxen.registry.hive import Key
 from unxen.registry.names import fold

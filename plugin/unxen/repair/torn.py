@@ -6,7 +6,6 @@ Refused(RECOVERY_REFUSED), and so are an overlay and old bytes that are not what
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from unxen.errors import Refused, refused
@@ -14,6 +13,7 @@ from unxen.host.nbd_client import NbdClient, Range, joined
 from unxen.host.storage_daemon import BASE
 from unxen.journal.records import DiskRow, RangeRole, RangeRow
 from unxen.model.reason import ReasonKind
+from unxen.model.record import dataclass
 from unxen.repair.commit import OVERLAY
 from unxen.repair.holding import HeldDisk
 from unxen.repair.undo_data import BEFORE, digest, exported, kept_bytes

@@ -60,11 +60,14 @@ def _differing(client: NbdClient, record: FileRecord, volume: Volume, edited: by
     for start, length in _pieces(record, volume):
         ours = edited[at : at + length]
         for inside in range(0, len(ours), PIECE):
-            yield from _sectors(start + inside, client.read(start + inside, len(ours[inside : inside + PIECE])), ours[inside:])
+            piece = ours[inside : inside + PIECE]
+            yield from _sectors(start + inside, client.read(start + inside, len(piece)), piece)
         at += length
 
 
 def _sectors(start: int, there: bytes, ours: bytes) -> Iterator[tuple[Range, bytes]]:
+    if there == ours:
+        return
     for at in range(0, len(there), SECTOR):
         new = ours[at : at + SECTOR]
         if new != there[at : at + SECTOR]:
