@@ -28,7 +28,8 @@ from unxen.repair.delivery.appliance import ApplianceJob, deliver_by_appliance
 
 HIVE = windows_hive("10")
 SAME_LENGTH = Random(1).randbytes(len(HIVE))
-LONGER = Random(2).randbytes(len(HIVE) + 3 * 4096)
+# Written whole, and by what differs: a piece in the middle, and what it is longer by.
+LONGER = HIVE[:20_000] + Random(2).randbytes(3000) + HIVE[23_000:] + Random(2).randbytes(3 * 4096)
 SPELLED = GuestPath(r"\Windows\System32\config\SYSTEM")
 OTHER_CASE = GuestPath(r"\WINDOWS\system32\CONFIG\system")
 BLOCK = 512
@@ -104,7 +105,7 @@ def delivered(tmp_path_factory) -> Delivered:
         second = stack.enter_context(exported(gpt, "raw", "named"))
         jobs = (
             ApplianceJob(first, "", PartitionNumber(1), OTHER_CASE, SAME_LENGTH),
-            ApplianceJob(second, "named", PartitionNumber(3), SPELLED, LONGER),
+            ApplianceJob(second, "named", PartitionNumber(3), SPELLED, LONGER, before=HIVE),
         )
         accelerator = deliver_by_appliance(jobs, events.append)
     after = (as_raw(mbr, "qcow2", work / "mbr.after"), as_raw(gpt, "raw", work / "gpt.after"))
@@ -112,6 +113,20 @@ def delivered(tmp_path_factory) -> Delivered:
 
 
 @pytest.mark.appliance
+def test_only_what_differs_is_written_where_that_is_known() -> None:
+    def ranges(data: bytes, before: bytes) -> list[tuple[int, int]]:
+        return list(appliance.differing(ApplianceJob(Path("nbd"), "", PartitionNumber(1), SPELLED, data, before)))
+
+    assert ranges(HIVE, b"") == ranges(HIVE, HIVE) == []
+    assert len(ranges(SAME_LENGTH, HIVE)) == -(-len(HIVE) // appliance.PIECE)
+    found = ranges(LONGER, HIVE)
+    assert found[0] == (appliance.PIECE, appliance.PIECE)
+    made = bytearray(HIVE.ljust(len(LONGER), b"?"))
+    for at, length in found:
+        made[at : at + length] = LONGER[at : at + length]
+    assert made == LONGER
+
+
 def test_both_disks_hold_the_new_bytes(delivered: Delivered):
     assert (delivered.same.hive(delivered.same.before), delivered.longer.hive(delivered.longer.before)) == (HIVE, HIVE)
     assert delivered.same.hive(delivered.same.after) == SAME_LENGTH

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from unxen.host import box_protocol
 from unxen.host.box_protocol import HEADER, IN_MEMORY, LENGTH, FrameError, receive, send
-from unxen.host.sealed import SEALS, shareable
+from unxen.host.sealed import SEALS, collected, shareable
 
 
 @pytest.fixture
@@ -54,6 +54,8 @@ def test_equal_is_what_has_the_same_bytes() -> None:
     assert shareable(data) != data[:-1]
     assert shareable(data) == shareable(data)
     assert shareable(b"few") == b"few"
+    assert collected(data[at : at + 1000] for at in range(0, len(data), 1000)) == data
+    assert collected([]) == collected([b""]) == b""
 
 
 def unsealed(seals: int, size: int = 100_000) -> int:

@@ -131,7 +131,7 @@ def test_programs_die_when_unxen_is_killed(tmp_path) -> None:
 def test_program_is_in_another_package_on_another_system(
     system: dict[str, str], node: bool, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process.platform, "freedesktop_os_release", lambda: system)
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: system)
     monkeypatch.setattr(process, "PROXMOX", tmp_path if node else tmp_path / "none")
     assert process.package_of("qemu-storage-daemon") == package
     assert process.package_of("bwrap") == "bubblewrap"

@@ -8,7 +8,6 @@ A missing program is Refused(TOOL_MISSING), one that fails or takes too long Ref
 import ctypes
 import logging
 import os
-import platform
 import select
 import shlex
 import shutil
@@ -82,6 +81,8 @@ def package_of(program: str) -> str:
 
 def _debian() -> int:
     """The release of Debian that this is; a late one where it is none, or has no number yet."""
+    import platform  # lazily: only a missing program asks
+
     try:
         system = platform.freedesktop_os_release()
         return int(system["VERSION_ID"].partition(".")[0]) if system.get("ID") == "debian" else 99

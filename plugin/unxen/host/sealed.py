@@ -8,6 +8,7 @@ is not is an OSError, as is memory that there is none of: looking at it later ca
 import fcntl
 import mmap
 import os
+from collections.abc import Iterable
 from typing import cast
 
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
@@ -42,23 +43,33 @@ class Sealed(mmap.mmap):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, bytes | bytearray | mmap.mmap):
             return NotImplemented
-        return len(self) == len(other) and all(self[at : at + PIECE] == other[at : at + PIECE] for at in range(0, len(self), PIECE))
+        return len(self) == len(other) and all(_piece(self, at) == _piece(other, at) for at in range(0, len(self), PIECE))
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def sealed(data: bytes) -> Sealed:
-    """A copy of the bytes, of which there is at least one."""
-    descriptor = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+def _piece(data: bytes | bytearray | mmap.mmap, at: int) -> bytes | bytearray:
+    """Read, where that spares us to hold all pages that were ever looked at."""
+    return os.pread(data.descriptor, PIECE, at) if isinstance(data, Sealed) else data[at : at + PIECE]
+
+
+def collected(pieces: Iterable[bytes]) -> bytes:
+    """All of them one behind the other, of which never more than one is held beside what they become."""
+    descriptor, length = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), 0
     try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        for each in pieces:
+            left = memoryview(each)
+            length += len(left)
+            while left:
+                left = left[os.write(descriptor, left) :]
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
     except BaseException:
         os.close(descriptor)
         raise
-    return Sealed(descriptor, len(data))
+    if not length:
+        os.close(descriptor)
+        return b""
+    return cast(bytes, Sealed(descriptor, length))
 
 
 def shareable(data: bytes) -> bytes:
@@ -66,4 +77,4 @@ def shareable(data: bytes) -> bytes:
 
     Whoever works on a hive slices, unpacks and compares it, which a mapping bears like bytes.
     """
-    return data if isinstance(data, Sealed) or len(data) < LARGE else cast(bytes, sealed(data))
+    return data if isinstance(data, Sealed) or len(data) < LARGE else collected((data,))

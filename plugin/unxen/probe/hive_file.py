@@ -5,14 +5,15 @@ Reads one hive of one volume and its logs. Nothing is raised: what is wrong beco
 kept. A dirty hive is recovered in memory before anything looks into it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from unxen.errors import Refused
-from unxen.host.sealed import shareable
+from unxen.host.sealed import collected, shareable
 from unxen.model.hive_facts import HiveFacts, LogUse
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.record import dataclass, replace
 from unxen.model.volume_facts import FileRecord
+from unxen.probe.device import BLOCK, PIECE
 from unxen.probe.file_seen import SeenFiles
 from unxen.probe.hive_logs import LogFile, find_logs, look_at_logs
 from unxen.probe.installations import Found
@@ -46,7 +47,7 @@ def read_hive_file(volume: NtfsVolume, found: Found, seen: SeenFiles, subject: s
         record = volume.record(found.hive)
         if record.size > LARGEST_HIVE:
             return _damaged(record, subject, f"{record.size} bytes")
-        data = volume.read(found.hive_path, found.hive, 0, record.size)
+        data = collected(_pieces(volume, found, record.size))
     except VOLUME_ERRORS as error:
         return _damaged(None, subject, str(error))
     if len(data) != record.size:
@@ -56,6 +57,14 @@ def read_hive_file(volume: NtfsVolume, found: Found, seen: SeenFiles, subject: s
     beside = tuple(log.entry.number for log in logs) if made.facts and made.facts.dirty else ()
     troubles = made.troubles + _file_troubles(record, subject)
     return replace(made, record=record, troubles=troubles, made_of=(record.number, *beside))
+
+
+def _pieces(volume: NtfsVolume, found: Found, size: int) -> Iterator[bytes]:
+    """The file in few pieces, none of them much shorter than the others: a short one would be read block by block."""
+    count = -(-size // PIECE)
+    length = -(-size // max(1, count) // BLOCK) * BLOCK
+    for at in range(0, size, length or 1):
+        yield volume.read(found.hive_path, found.hive, at, min(length, size - at))
 
 
 def _judge(volume: NtfsVolume, logs: Sequence[LogFile], data: bytes, subject: str) -> HiveFile:

@@ -77,7 +77,7 @@ class Walk:
         self.segmented = segmented
         self.sizes = bins.cast("i")
         self._numbers = bins.cast("I")
-        self.marks = array("I", bytes(4 * (block.bins_size // 8))) if marks is None else marks
+        self.marks = array("I", (NOBODY,)) * (block.bins_size // 8) if marks is None else marks
         self.owners: array[int] | dict[int, int] = self.marks
         self.holders: Counter[int] = Counter()
         self.hashes: dict[bytes, int] = {}

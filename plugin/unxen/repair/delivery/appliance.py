@@ -6,7 +6,8 @@ that are there. On failure, Refused(APPLIANCE_FAILED) or Refused(TOOL_MISSING), 
 have to be overlays that the caller throws away.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,13 +21,17 @@ from unxen.repair.delivery.appliance_program import appliance_program, memory_fi
 
 CHILD = Path(__file__).with_name("appliance_child.py")
 WRITE_SECONDS = 120.0
+PIECE = 16 << 10
+MOST_RANGES = 100
+"""Where more differ, writing everything at once is quicker."""
 
 
 @dataclass(frozen=True)
 class ApplianceJob:
     """The bytes of one file that is there, from its first byte on; jobs of one drive have the same socket and export.
 
-    `path` is spelled as the directories spell it, or nearly (case). `data` may be longer than the file, never shorter.
+    `path` is spelled as the directories spell it, or nearly (case). `data` may be longer than the file, never shorter. `before` is
+    what the file holds, where that is known: then the differences alone are written. The file is read back in any case.
     """
 
     socket: Path
@@ -34,6 +39,7 @@ class ApplianceJob:
     partition: PartitionNumber
     hive_path: GuestPath
     data: bytes
+    before: bytes = b""
 
 
 @spending(Part.APPLIANCE)
@@ -65,5 +71,21 @@ def _drives(jobs: Sequence[ApplianceJob], blobs: Sequence[int], scratch: Path) -
         if place not in drives:
             drives[place] = {"socket": socket_link(job.socket, scratch, len(drives)), "export": job.export, "writes": []}
         path = "/" + job.hive_path.replace("\\", "/").strip("/")
-        drives[place]["writes"].append({"partition": job.partition, "path": path, "fd": blob, "size": len(job.data)})
+        drives[place]["writes"].append({"partition": job.partition, "path": path, **_bytes(job, blob)})
     return list(drives.values())
+
+
+def _bytes(job: ApplianceJob, blob: int) -> dict[str, Any]:
+    """What is written, of which ranges (of everything when there is none), and what has to be read then."""
+    ranges = list(differing(job))
+    wanted = ranges if len(ranges) <= MOST_RANGES else []
+    return {"fd": blob, "size": len(job.data), "ranges": wanted, "sha256": hashlib.sha256(job.data).hexdigest()}
+
+
+def differing(job: ApplianceJob) -> Iterator[tuple[int, int]]:
+    """(offset, length) of what differs, each no larger than a message may be; none where everything has to be written."""
+    pieces = range(0, len(job.data), PIECE) if job.before else ()
+    for at in pieces:
+        piece = job.data[at : at + PIECE]
+        if piece != job.before[at : at + PIECE]:
+            yield at, len(piece)

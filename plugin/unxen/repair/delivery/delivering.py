@@ -130,4 +130,6 @@ def _refuse_large_sectors(parcels: Sequence[Parcel]) -> None:
 
 def _job(parcel: Parcel) -> ApplianceJob:
     found = parcel.installation
-    return ApplianceJob(parcel.held.daemon.address, "", found.partition, found.hive_path, parcel.hive.after)
+    # What came out of a replay is not what the file holds.
+    before = parcel.hive.before if found.hive is not None and found.hive.replay is None else b""
+    return ApplianceJob(parcel.held.daemon.address, "", found.partition, found.hive_path, parcel.hive.after, before)
