@@ -3,7 +3,7 @@ r"""A disk does not carry the firmware's memory along: what a new machine needs 
 
 Touches nothing. A new machine's firmware knows no entry for Windows and takes \EFI\Boot\bootx64.efi of each disk; where a disk has
 only Microsoft's own path, nothing starts (virt-v2v's fix_win_esp, which copies it; UEFI 2.10 section 3.5.1.1). unxen writes no FAT
-volume (docs/decisions/021): the command is told instead.
+volume (docs/decisions/023): the command is told instead.
 """
 
 from collections.abc import Iterator
