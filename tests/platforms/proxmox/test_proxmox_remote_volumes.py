@@ -4,7 +4,6 @@
 import json
 
 import pytest
-from node_double import storage
 from unxen.cli.main import main
 from unxen.errors import Refused
 from unxen.host.remote import _node
@@ -118,4 +117,4 @@ def test_import_to_where_nothing_can_be_written_leaves_nothing(double, tmp_path,
     source.write_bytes(bytes(1 << 20))
     assert main(["import", "100", str(source), "far", "--json"]) == 50
     assert "no files and no devices" in json.loads(capfd.readouterr().out)["reasons"][0]["details"]["problem"]
-    assert not storage.exists(double.node, VOLUME)
+    assert ["pvesm", "free", VOLUME] in double.requests()

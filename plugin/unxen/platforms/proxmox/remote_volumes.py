@@ -23,7 +23,7 @@ _RBD, _ISCSI = "rbd:", re.compile(r"iscsi://(\[[0-9a-fA-F:]+\]|[^/\[\]@:?%]+)(?:
 _CEPH_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_. -]*")
 _MONITOR = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?")
 _NO_KEY = "none"
-_KRBD = "pvesm set {storage} --krbd 1 makes Proxmox map its images, and unxen takes the device then."
+_KRBD = "With pvesm set {storage} --krbd 1 Proxmox maps its images, and unxen takes the device then."
 
 
 def remote_volume(volume: str, storage: str, path: str) -> Remote | None:

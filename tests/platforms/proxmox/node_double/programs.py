@@ -87,10 +87,11 @@ def _alloc(node: Node, words: list[str], given: dict[str, str]) -> None:
         die("lvcreate 'pve/vm-100-disk-0' error: insufficient free space")
     volume = storage.allocate(node, name, vmid, given.get("format", "raw")) if not filename else f"{name}:{vmid}/{filename}"
     node.log("=made", [volume])
-    place = Path(storage.path(node, volume))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.open("wb") as file:
-        file.truncate(int(size) * 1024)
+    if not storage.is_remote(node, volume):
+        place = Path(storage.path(node, volume))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as file:
+            file.truncate(int(size) * 1024)
     sys.stdout.write(f"successfully created '{volume}'\n")
 
 

@@ -63,8 +63,13 @@ def hidden(node: Node, volume: str) -> Path:
     return node.root / "inactive" / volume.replace("/", "_").replace(":", "_")
 
 
+def is_remote(node: Node, volume: str) -> bool:
+    """Whether QEMU reaches it over the network; nothing of it is in the node's directory then."""
+    return path(node, volume).startswith(("rbd:", "iscsi:"))
+
+
 def exists(node: Node, volume: str) -> bool:
-    return Path(path(node, volume)).exists() or hidden(node, volume).exists()
+    return is_remote(node, volume) or Path(path(node, volume)).exists() or hidden(node, volume).exists()
 
 
 def activate(node: Node, volume: str) -> None:
@@ -100,13 +105,15 @@ def allocate(node: Node, name: str, vmid: str, suffix: str) -> str:
     for number in range(1000):
         plain = f"vm-{vmid}-disk-{number}"
         names = [f"{name}:{vmid}/{plain}.{each}" for each in ("raw", "qcow2", "vmdk")] if directory else [f"{name}:{plain}"]
-        if not any(exists(node, each) for each in names):
+        if not any(exists(node, each) and not is_remote(node, each) for each in names):
             return f"{name}:{vmid}/{plain}.{suffix}" if directory else f"{name}:{plain}"
     return die("unable to allocate an image name")
 
 
 def size_text(node: Node, volume: str) -> str:
     """The size as the configuration has it; of a qcow2 the one in its header."""
+    if is_remote(node, volume):
+        return storage(node, volume.partition(":")[0]).get("size", "1G")
     place = Path(path(node, volume))
     data = place.open("rb").read(32)
     size = int.from_bytes(data[24:32], "big") if data[:4] == b"QFI\xfb" else place.stat().st_size
