@@ -339,7 +339,7 @@ VERBS: dict[str, tuple[str, tuple[_Option, ...]]] = {
         (_switch_options, _output_options),
     ),
     "config": ("show the configuration that holds here, or a file to start with", (_config_options,)),
-    "doctor": ("check that this host has what a repair needs", (_doctor_options,)),
+    "doctor": ("check that this host has what a repair needs", (_doctor_options, _host_options)),
     "watch": ("look at every guest of a platform as it arrives, and repair it where needed", (_platform_argument, _watch_options)),
     "hook": ("answer a platform that is about to start a guest", (_platform_argument, _hook_arguments)),
     "hooks": ("put guard and services of a platform in place, tell how they are, or take them away", (_hooks_options,)),

@@ -13,6 +13,7 @@ from unxen.cli.hooks import hook_files
 from unxen.cli.terminal import style_for
 from unxen.host.config import load_settings
 from unxen.model.checkup import Check, CheckState
+from unxen.platforms.proxmox.access import access_to
 from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE, REASON_CODES
 from unxen.report.messages import tell_reason
@@ -25,7 +26,8 @@ def run(call: Call) -> int:
     checks = []
     style = style_for(sys.stdout)
     settings = load_settings()
-    for check in examine(settings, hook_files(settings), deep=call.deep):
+    access = access_to(call.host, call.token_file, call.ca, insecure=call.insecure) if call.host else None
+    for check in examine(settings, hook_files(settings), access=access, deep=call.deep):
         checks.append(check)
         if not call.json:
             sys.stdout.write("\n".join(check_lines(check, style)) + "\n")

@@ -91,7 +91,7 @@ def _show_failure(arguments: Sequence[str], *reasons: Reason) -> int:
 
 
 def _run(call: Call) -> int:
-    if call.host:
+    if call.host and call.verb != "doctor":
         return int(importlib.import_module("unxen.cli.elsewhere").run(call))
     if call.verb in HOST_VERBS:
         return int(importlib.import_module(f"unxen.cli.{HOST_VERBS[call.verb]}").run(call))

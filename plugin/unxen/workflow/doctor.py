@@ -22,6 +22,8 @@ from unxen.knowledge.loader import load_knowledge
 from unxen.model.checkup import Check, CheckState
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import STATE_SETTING, Settings
+from unxen.platforms.proxmox.access import ALL_GUESTS, PRIVILEGES, Access, Task
+from unxen.platforms.proxmox.api import missing_privileges
 from unxen.platforms.schemes import make
 from unxen.repair.delivery.appliance import deliver_by_appliance
 
@@ -50,8 +52,13 @@ SIGNS = {"libvirt": Path("/etc/libvirt"), "proxmox": Path("/etc/pve")}
 UNITS = {"libvirt": "libvirtd", "proxmox": "pve-cluster"}
 
 
-def examine(settings: Settings, hooks: HookFiles | None = None, *, deep: bool = False) -> Iterator[Check]:
-    """Every check in its order, the one that cannot wait first. `hooks` is None where our own hook files are not at hand."""
+def examine(
+    settings: Settings, hooks: HookFiles | None = None, *, access: Access | None = None, deep: bool = False
+) -> Iterator[Check]:
+    """Every check in its order, the one that cannot wait first. `hooks` is None where our own hook files are not at hand.
+
+    `access`: also whether its token may do what is done to a Proxmox cluster from elsewhere.
+    """
     yield _unfinished(settings)
     yield Check("unxen", CheckState.FINE, f"{__version__}, Python {platform.python_version()}")
     yield from (_program(name) for name in PACKAGES)
@@ -64,6 +71,8 @@ def examine(settings: Settings, hooks: HookFiles | None = None, *, deep: bool = 
         yield _reachable(scheme, settings)
         if hooks is not None:
             yield _hooked(scheme, hooks)
+    if access is not None:
+        yield _token(access)
     if deep:
         yield _told("appliance", lambda: deliver_by_appliance(()))
 
@@ -174,6 +183,22 @@ def _hooked(scheme: str, hooks: HookFiles) -> Check:
     if all(each.state is PieceState.INSTALLED and each.enabled is not False for each in found):
         return Check(name, CheckState.FINE, "installed")
     return Check(name, CheckState.ABSENT, f"guests of {scheme} that arrive", reason(ReasonKind.HOOKS_ABSENT, scheme))
+
+
+def _token(access: Access) -> Check:
+    """A failure is what keeps every switch from being made; what is left out without a right is only told."""
+    name = f"token {access.user}!{access.token_name}"
+    try:
+        missing = missing_privileges(access)
+    except Refused as error:
+        return _failed(name, error.first)
+    if not missing:
+        return Check(name, CheckState.FINE, f"has {', '.join(each for names in PRIVILEGES.values() for each in names)}")
+    lacks = ", ".join(each for names in missing.values() for each in names)
+    why = reason(ReasonKind.PRIVILEGE_MISSING, f"the {name}", missing=lacks, path=ALL_GUESTS)
+    if {Task.LOOK, Task.MOVE} & missing.keys():
+        return _failed(name, why)
+    return Check(name, CheckState.ABSENT, f"{lacks} on {ALL_GUESTS}", why)
 
 
 def _told(name: str, look: Callable[[], str]) -> Check:

@@ -352,3 +352,15 @@ def test_privilege_that_is_not_passed_down_counts_only_where_it_was_given() -> N
 )
 def test_call_that_asks_for_a_disk_from_elsewhere_is_wrong_usage(words: list[str]) -> None:
     assert main(words) == 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "state", "code"), [("", "fine", 0), ("VM.Config.Options", "absent", 0), ("VM.Config.Disk", "failed", 51)]
+)
+def test_doctor_says_what_a_token_lacks(fake, capfd, missing: str, state: str, code: int) -> None:
+    cluster = fake(rights=tuple(each for each in RIGHTS if each != missing))
+    assert cluster.call("doctor", "--json") == code
+    row = next(each for each in json.loads(capfd.readouterr().out)["checks"] if each["name"] == f"token {TOKEN}")
+    assert row["state"] == state
+    assert not missing or f"lacks {missing} on /vms" in row["reason"]["what"]
+    assert not missing or "pveum acl modify /vms" in row["reason"]["remedy"]
