@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-.PHONY: help test demo disk deb check-deb check-trixie clean
+.PHONY: help test demo disk deb wheel check-deb check-trixie clean
 
 help:
 	@echo "make test          install what is missing and run all tests"
 	@echo "make demo          show the main job on a disk made for it"
 	@echo "make disk          a disk to try unxen on: DISK=windows.qcow2 GENERATION=10 FAMILY=xcpng"
 	@echo "make deb           dist/unxen_VERSION_all.deb, checked by lintian"
+	@echo "make wheel         dist/unxen-VERSION-py3-none-any.whl, tried in a virtual environment"
 	@echo "make check-trixie  the same, and all tests, in a root of Debian 13"
 	@echo "make check-deb     install it, run the demo from it, remove and purge it (changes this machine's packages)"
 
@@ -24,6 +25,10 @@ disk:
 
 deb:
 	packaging/make-deb
+
+wheel:
+	packaging/make-wheel
+	packaging/check-wheel
 
 check-deb: deb
 	packaging/check-deb

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,23 @@ def test_no_daemon_is_pulled_onto_a_host() -> None:
     asked = " ".join(each for one in ("Depends", "Recommends") for each in field(one))
     assert "daemon" not in asked
     assert "proxmoxer" not in asked
+
+
+# Debian's alone: on a package index these names belong to nobody, or to something else.
+NOT_ON_AN_INDEX = {"guestfs", "libguestfs", "hivex", "nbd", "libnbd", "pyfsntfs", "pytsk3", "seccomp"}
+
+
+@pytest.mark.parametrize("file", ["setup.cfg", "pyproject.toml", "tests/requirements.txt"])
+def test_no_requirement_names_what_no_index_has(file: str) -> None:
+    lines = [re.split(r"[#\s<>=\[;]", line.strip(" \t'\","), maxsplit=1)[0] for line in (TOP / file).read_text().splitlines()]
+    assert not NOT_ON_AN_INDEX & {each.lower() for each in lines}
+
+
+def test_program_itself_requires_nothing_from_an_index() -> None:
+    parser = ConfigParser(interpolation=None)
+    parser.read(TOP / "setup.cfg")
+    assert parser["options"]["install_requires"].strip() == ""
+    assert not {each for each in parser.sections() if each.startswith("options.extras")}
 
 
 def completed(*words: str) -> list[str]:
