@@ -3,19 +3,23 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import libvirt
 import pytest
+from faults.strikes import die, run_struck
 from generators.libvirt_host import Host, disk
 from generators.libvirtd import driver_installed
 from lxml import etree
 from unxen.cli.main import main
 from unxen.errors import Refused, refused
 from unxen.host.signals import POLITE
+from unxen.journal.store import Journal
 from unxen.model.reason import ReasonKind
 from unxen.platforms.libvirt.connection import LOOP_NAME, Connection
 from unxen.platforms.libvirt.domain_xml import canonical
@@ -27,6 +31,13 @@ XEN = ("10", "xcpng")
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def content_of(path: Path) -> str:
+    """Hash of what a guest would read."""
+    raw = path.with_suffix(".content")
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, raw], check=True)
+    return digest(raw)
 
 
 def buses(host: Host, name: str) -> list[str]:
@@ -285,6 +296,38 @@ def test_refused_switch_leaves_a_good_disk_and_is_made_by_the_watcher(host, unxe
     assert digest(path) == content
     assert unxen("undo", "libvirt:win")[0] == 0
     assert canonical(host.xml("win")) == canonical(before)
+
+
+@pytest.mark.parametrize("verb", ["repair", "undo"])
+def test_switch_that_was_made_and_never_noted_is_known_by_its_outcome(host, unxen, windows, tmp_path, verb) -> None:
+    """Killed between libvirt's answer and ours in the journal; libvirt keeps a controller more than it was given."""
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "xvda"), disk("", "xvdd", device="cdrom", format="raw"))
+    before, content = host.xml("win"), content_of(path)
+    if verb == "undo":
+        assert unxen("repair", "libvirt:win")[0] == 0
+    unnoted = partial(setattr, Journal, "set_definition", lambda *_: die())
+    assert run_struck([verb, "libvirt:win"], unnoted) == -signal.SIGKILL
+    assert buses(host, "win") == (["sata", "sata"] if verb == "repair" else ["xen", "xen"])
+    if verb == "repair":
+        code, document = unxen("undo", "libvirt:win")
+        assert (code, document["switched"]) == (0, True)
+    assert canonical(host.xml("win")) == canonical(before)
+    assert content_of(path) == content
+    assert unxen("undo", "libvirt:win")[0] == 43
+
+
+def test_definition_of_ones_own_after_a_switch_that_was_not_noted_is_not_overwritten(host, unxen, windows, tmp_path) -> None:
+    path = windows(tmp_path / "w.qcow2", *XEN)
+    host.define("win", disk(path, "xvda"))
+    unnoted = partial(setattr, Journal, "set_definition", lambda *_: die())
+    assert run_struck(["repair", "libvirt:win"], unnoted) == -signal.SIGKILL
+    since = host.xml("win").replace("<memory unit='KiB'>65536", "<memory unit='KiB'>131072")
+    host.daemon.connect().defineXML(since)
+    content = digest(path)
+    code, document = unxen("undo", "libvirt:win")
+    assert (code, document["reasons"][0]["kind"]) == (50, "definition-changed")
+    assert (canonical(host.xml("win")), digest(path)) == (canonical(since), content)
 
 
 def test_undo_whose_switch_was_refused_is_finished_by_the_next(host, unxen, windows, tmp_path, monkeypatch) -> None:
