@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guard's answers, row by row: who is refused, who is warned of, and that nothing goes wrong in a way that stops a guest."""
 
+import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,7 +15,9 @@ from unxen.journal.store import open_journal
 from unxen.model.disk import Disk
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, DiskNumber, ImageFormat
+from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
+from unxen.model.progress import Step, StepBegun
 from unxen.model.reason import ReasonKind, reason
 from unxen.model.settings import GuardPolicy, Settings
 from unxen.model.start import Answer, StartRisk
@@ -38,7 +42,7 @@ def ask(tmp_path, monkeypatch):
         disk = tmp_path / "disk.raw"
         disk.touch()
         guest = Guest((TARGET,), (Disk(DiskNumber(1), str(disk), ImageFormat.RAW),), Machine(bus, xen_leftovers=leftovers))
-        settings = Settings(tmp_path / "state", guard=policy)
+        settings = Settings(tmp_path / "state", guard=policy, guard_repair_seconds=0.2)
         return guard.judge_start(HookCall("win10", phase, guest, **call), TARGET, settings, None)  # type: ignore[arg-type]
 
     return run
@@ -154,3 +158,26 @@ def test_sentence_is_one_short_line_without_control_letters(ask) -> None:
     assert "\n" not in tell_start(found)
     assert "\x1b" not in tell_start(found)
     assert len(tell_start(found)) < 200
+
+
+def test_repair_before_a_start_has_seconds_and_its_commit_as_long_as_it_needs(ask, monkeypatch) -> None:
+    seen = replace(with_xen(evidence=True, ran=False), timings=())
+
+    def sleeps(*arguments) -> Outcome:
+        if begins_to_commit:
+            arguments[-1](StepBegun(Step.COMMIT))
+        time.sleep(0.5 if begins_to_commit else 60)
+        return replace(seen, verdict=Verdict.REPAIRED, entry=1)
+
+    monkeypatch.setattr("unxen.workflow.repair.repair", sleeps)
+    begins_to_commit = True
+    assert ask(seen, GuardPolicy.REPAIR).risk is StartRisk.REPAIRED_NOW
+    begins_to_commit = False
+    assert ask(seen, GuardPolicy.REPAIR).risk is StartRisk.WOULD_STOP
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_repair_that_would_take_longer_than_a_start_may_wait_is_not_begun(ask, monkeypatch) -> None:
+    monkeypatch.setattr("unxen.workflow.repair.repair", lambda *_: pytest.fail("it was begun"))
+    seen = replace(with_xen(evidence=True, ran=False), timings=((Step.LOOK.value, 0.1),))
+    assert ask(seen, GuardPolicy.REPAIR).risk is StartRisk.WOULD_STOP

@@ -126,6 +126,9 @@ KEYS: dict[str, Key] = {
         '"auto"',
         "what a hook says before a start: auto, warn, refuse, repair, off",
     ),
+    "guard_repair_seconds": Key(
+        _number(0.1, 600, whole=False), "5", "how long a start may wait for the policy repair, its commit apart"
+    ),
     "repair_guests_with_snapshots": Key(_boolean, "false", "going back to a snapshot brings the old bus and disk back"),
     "notes": Key(_boolean, "true", "leave a note at the guest on its platform"),
     "libvirt_uri": Key(_text_like(r"[a-z+]+:///?[!-~]*", "a libvirt URI"), '"qemu:///system"', "where libvirt's guests are"),

@@ -67,6 +67,7 @@ class Settings:
     watch_poll_seconds: float = 60.0
     watch_quiet_seconds: float = 5.0
     guard: GuardPolicy = GuardPolicy.AUTO
+    guard_repair_seconds: float = 5.0
     repair_guests_with_snapshots: bool = False
     notes: bool = True
     libvirt_uri: str = "qemu:///system"

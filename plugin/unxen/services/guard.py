@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last stop before a start: one judgement for all platforms, quick, and never in the way of a guest that it cannot judge.
 
-Looks read-only, as `inspect` does. Writes only under the policy `repair`, and then as `repair` does, with the bus left as it is.
+Looks read-only, as `inspect` does. Writes only under the policy `repair`, and then as `repair` does, with the bus left as it is
+and within seconds: a commit that has not begun by then never does, and one that has is finished.
 Raises nothing that matters: whatever goes wrong in looking lets the guest start, for it started without us before. A disk whose
 commit a crash left unfinished, or that unxen works on at this moment, must not start whatever the policy but `off` says; the
 journal is asked for that before anything is looked at, and one that cannot be read says nothing good.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from unxen.errors import Refused
 from unxen.host.locks import held_by_unxen
+from unxen.host.signals import limited
 from unxen.journal.place import has_overlays
 from unxen.journal.unfinished import unfinished_commits
 from unxen.knowledge.tables import Knowledge
@@ -20,7 +22,7 @@ from unxen.model.guest import Guest
 from unxen.model.ids import Bus
 from unxen.model.judgement import InstallationJudgement, LinkName, Verdict
 from unxen.model.outcome import Outcome
-from unxen.model.progress import nobody
+from unxen.model.progress import Event, Listener, Step, StepBegun, nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery, GuardPolicy, Settings
 from unxen.model.start import Answer, StartJudgement, StartRisk
@@ -30,6 +32,8 @@ from unxen.workflow.inspect import inspect
 
 LOG = logging.getLogger(__name__)
 LOCKS = "locks"
+# The second look, and the proofs beside it, each as long as the first one on the same storage.
+LOOKS_IN_A_REPAIR = 3
 
 
 def judge_start(call: HookCall, target: str, settings: Settings, knowledge: Knowledge) -> StartJudgement:
@@ -88,15 +92,34 @@ def _repaired(guest: Guest, seen: Outcome, settings: Settings, knowledge: Knowle
     leftovers = bool(guest.machine.xen_leftovers)
     if seen.verdict is not Verdict.REPAIRABLE or judgement is None or judgement.bus is not guest.machine.bus or leftovers:
         return None
+    if _seconds_of_look(seen) * LOOKS_IN_A_REPAIR > settings.guard_repair_seconds:
+        LOG.warning("%s is not repaired before its start, because that would take too long", " + ".join(guest.target))
+        return None
     from unxen.workflow.repair import Order, repair
 
     try:
-        done = repair(guest, FilesPlatform(), settings, knowledge, Order(delivery=Delivery.IN_PLACE), nobody)
+        with limited(settings.guard_repair_seconds) as let_go:
+            order = Order(delivery=Delivery.IN_PLACE)
+            done = repair(guest, FilesPlatform(), settings, knowledge, order, _until_commit(let_go))
     except (Refused, KeyboardInterrupt) as error:
         # Interrupted, because the platform has waited long enough: rolled back like any other repair, and judged as it is.
         LOG.warning("%s could not be repaired before its start: %s", " + ".join(guest.target), error)
         return None
     return done if done.verdict is Verdict.REPAIRED else None
+
+
+def _seconds_of_look(seen: Outcome) -> float:
+    return dict(seen.timings).get(Step.LOOK.value, 0.0)
+
+
+def _until_commit(let_go: Callable[[], None]) -> Listener:
+    """A commit is not to be cut off by the clock: it would have to be taken back, which takes as long again."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StepBegun) and event.step is Step.COMMIT:
+            let_go()
+
+    return listen
 
 
 def _judged(guest: Guest, seen: Outcome, target: str, policy: GuardPolicy) -> StartJudgement:

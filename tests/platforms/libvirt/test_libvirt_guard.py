@@ -6,11 +6,20 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import libvirt
 import pytest
 from generators.libvirt_host import Host, disk, domain
+from unxen.host.storage_daemon import StorageDaemon
+from unxen.journal.records import EntryState
+from unxen.journal.store import open_journal
+from unxen.knowledge.loader import load_knowledge
+from unxen.model.settings import GuardPolicy, Settings
+from unxen.model.start import Answer, StartRisk
+from unxen.platforms.libvirt.hook import hook_call
+from unxen.services.guard import judge_start
 
 pytestmark = pytest.mark.disk
 HOOK = Path(__file__).resolve().parents[3] / "hooks" / "libvirt" / "50-unxen"
@@ -62,7 +71,7 @@ def test_policy_decides_and_a_plain_windows_starts(host, hooked, windows, tmp_pa
     for policy in ("warn", "off"):
         host.configure(guard=policy)
         assert host.starts("xen") == "", policy
-    host.configure(guard="repair")
+    host.configure(guard="repair", guard_repair_seconds=60)
     assert host.starts("xen") == ""
     host.configure()
     assert host.starts("xen") == "", "it was repaired before that start"
@@ -156,6 +165,31 @@ def test_define_and_start_race_each_other_and_the_guest_ends_repaired(host, hook
         watcher.terminate()
         watcher.wait(60)
         log.close()
+
+
+def test_slow_repair_before_a_start_is_given_up_and_nothing_of_it_stays(windows, own_state, tmp_path, monkeypatch) -> None:
+    """Storage so slow that an overlay is not delivered within the seconds that a start may wait."""
+    path = windows(tmp_path / "w.qcow2", "10", "xcpng")
+    content = path.read_bytes()
+    real = StorageDaemon.export
+
+    def slow(daemon, node, name="", *, writable=False) -> None:
+        real(daemon, node, name, writable=writable)
+        if writable:
+            time.sleep(60)
+
+    monkeypatch.setattr(StorageDaemon, "export", slow)
+    call = hook_call(["win", "prepare", "begin"], domain("win", disk(path, "sda", "sata")).encode())
+    settings = Settings(own_state, guard=GuardPolicy.REPAIR, guard_repair_seconds=5)
+    found = judge_start(call, "libvirt:win", settings, load_knowledge(()))
+    assert (found.answer, found.risk) == (Answer.REFUSE, StartRisk.WOULD_STOP)
+    assert path.read_bytes() == content
+    assert list((own_state / "work").glob("*/*")) == []
+    with open_journal(own_state) as journal:
+        assert [each.state for each in journal.in_states(tuple(EntryState))] == [EntryState.ROLLED_BACK]
+    monkeypatch.undo()
+    patient = replace(settings, guard_repair_seconds=60)
+    assert judge_start(call, "libvirt:win", patient, load_knowledge(())).risk is StartRisk.REPAIRED_NOW
 
 
 def test_missing_disk_and_strange_definition_are_libvirts_business(host, hooked, tmp_path) -> None:
