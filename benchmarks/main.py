@@ -18,8 +18,9 @@ from growth import grow  # noqa: E402
 from idle import idle  # noqa: E402
 from many import many  # noqa: E402
 from setting import Setting  # noqa: E402
+from starts import starts  # noqa: E402
 
-PARTS = {"compare": compare, "growth": grow, "many": many, "idle": idle}
+PARTS = {"compare": compare, "growth": grow, "many": many, "idle": idle, "starts": starts}
 
 
 def main() -> int:

@@ -4,7 +4,7 @@
 #
 #   benchmarks/run.sh                   everything, five rounds
 #   benchmarks/run.sh --quick           two rounds and a smaller part of the growth
-#   benchmarks/run.sh --only compare    one part of: compare, growth, many, idle
+#   benchmarks/run.sh --only compare    one part of: compare, growth, many, idle, starts
 #
 # Installs what it needs; wants root, and 5 GB where TMPDIR is. UNXEN_CORPUS names the real hives; without them a small generated one
 # is used, and the tables say so. Where KVM is there and fails, LIBGUESTFS_BACKEND_SETTINGS=force_tcg tells everybody at once.

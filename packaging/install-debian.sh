@@ -26,7 +26,7 @@ for_libvirt="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libxml2-u
 case "${1:-run}" in
   run) wanted="$for_running $for_disks" ;;
   test) wanted="$for_running $for_disks $for_tests $for_libvirt" ;;
-  bench) wanted="$for_running $for_disks $for_bench" ;;
+  bench) wanted="$for_running $for_disks $for_bench $for_libvirt" ;;
   *) echo "usage: $0 run|test|bench" >&2; exit 2 ;;
 esac
 

@@ -102,6 +102,7 @@ class MachineDefinition:
 
     `hyperv` are libvirt's names of the enlightenments. `cores_per_socket` is 0 when the definition does not say. `video` is `vga`,
     `cirrus`, `qxl`, `none`, or empty when Windows is to decide; `video_memory` in KiB or 0. `serial` is the number of serial ports.
+    `clock_shift` is in seconds; `clock_zone` is a time zone by name (Europe/Vienna) that the clock shows instead.
     """
 
     name: str
@@ -124,6 +125,7 @@ class MachineDefinition:
     boot: tuple[BootDevice, ...] = (BootDevice.DISK,)
     clock: Clock = Clock.UTC
     clock_shift: int = 0
+    clock_zone: str = ""
     video: str = ""
     video_memory: int = 0
     graphics: Graphics = Graphics()

@@ -282,6 +282,32 @@ def test_firmware_follows_from_the_loader(os, firmware) -> None:
     assert firmware_of(parse_domain(domain("a", os=os))) is firmware
 
 
+PASSED_THROUGH = """<hostdev mode='subsystem' type='pci' managed='yes'><driver name='xen'/>
+  <source><address domain='0x0000' bus='0x7f' slot='0x1f' function='0x7'/></source></hostdev>"""
+
+
+@pytest.mark.disk
+def test_passed_through_device_loses_xens_driver_and_stays(host: Host, tmp_path) -> None:
+    """There is no such device to start with; what libvirt says of its driver, it says while it makes the command line."""
+    connection = host.daemon.connect()
+    connection.defineXML(domain("case", disk(tmp_path / "1.qcow2", "xvda"), PASSED_THROUGH))
+    kept = host.xml("case")
+    done = switched(kept, wish(), raw_everywhere)
+    told = [(each.subject, each.before, each.after) for each in done.changes if each.subject == "hostdev"]
+    assert told == [("hostdev", "driver xen", "")]
+    connection.defineXMLFlags(done.after, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+    (found,) = parse_domain(host.xml("case")).findall("devices/hostdev")
+    assert found.find("driver") is None
+    assert found.find("source/address").get("slot") == "0x1f"
+    with pytest.raises(libvirt.libvirtError, match="passthrough type 'xen'"):
+        connection.domainXMLToNative("qemu-argv", kept.replace("bus='xen'", "bus='sata'").replace("xvda", "sda"))
+    try:
+        assert "0000:7f:1f.7" in connection.domainXMLToNative("qemu-argv", host.xml("case"))
+    except libvirt.libvirtError as error:
+        # A host without VFIO has no driver for it at all.
+        assert "passthrough type 'default'" in str(error)
+
+
 def test_vhd_is_renamed_only_where_it_is_one() -> None:
     text = domain("a", disk("/d.vhd", "sda", "sata", format="vhd"))
     assert switched(text, wish(), lambda _disk: ImageFormat.VHDX).changes == ()

@@ -124,7 +124,7 @@ def _channels(root: Element) -> list[DefinitionChange]:
 
 def _hostdevs(root: Element) -> list[DefinitionChange]:
     """Passed through by Xen's driver: `invalid PCI passthrough type 'xen'`. libvirt's own default takes its place."""
-    found = root.findall("devices/hostdev/driver[@name='xen']")
+    found = [each for kind in ("hostdev", "interface") for each in root.findall(f"devices/{kind}/driver[@name='xen']")]
     for each in found:
         _remove(each)
     return [DefinitionChange(DefinitionPart.XEN_SETTING, "hostdev", "driver xen", "") for _ in found]

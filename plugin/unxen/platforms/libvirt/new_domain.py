@@ -139,7 +139,9 @@ def _processor(domain: etree._Element, machine: MachineDefinition) -> None:
 
 
 def _clock(domain: etree._Element, machine: MachineDefinition) -> None:
-    if machine.clock_shift:
+    if machine.clock_zone:
+        clock = _add(domain, "clock", offset="timezone", timezone=machine.clock_zone)
+    elif machine.clock_shift:
         clock = _add(domain, "clock", offset="variable", adjustment=str(machine.clock_shift), basis=machine.clock.value)
     else:
         clock = _add(domain, "clock", offset="localtime" if machine.clock is Clock.LOCALTIME else "utc")

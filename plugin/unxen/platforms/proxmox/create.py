@@ -105,6 +105,9 @@ def _name(name: str) -> tuple[str, list[Loss]]:
 def _unheard_of(machine: MachineDefinition) -> list[Loss]:
     """What libvirt could be told and Proxmox cannot."""
     found = []
+    if machine.clock_zone:
+        remedy = "Set localtime=1 where that is this node's zone too, or the clock inside Windows at the first start."
+        found.append(Loss("clock", f"Proxmox knows no clock of a zone of its own ({machine.clock_zone}); it shows UTC", remedy))
     if machine.clock_shift:
         remedy = "Set the clock inside Windows at the first start."
         found.append(Loss("clock", f"Proxmox knows no clock that is {machine.clock_shift} s beside the time", remedy))

@@ -25,6 +25,9 @@ BOOT = {"hd": BootDevice.DISK, "cdrom": BootDevice.CDROM, "network": BootDevice.
 PARENTS = ("os", "features", "cpu", "devices")
 NAMESPACES = {"http://libvirt.org/schemas/domain/xen/1.0": "xen:"}
 MOST_VCPUS = 4096
+# As in the zone database: an area, and a place in it.
+ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+OFFSETS = ("", "utc", "localtime", "variable")
 
 
 def read_xen_xml(data: bytes) -> MachineDefinition:
@@ -79,6 +82,7 @@ def _machine(domain: etree._Element, name: str, table: Mappings) -> MachineDefin
         boot=_boot(domain),
         clock=Clock.LOCALTIME if _is_local(domain) else Clock.UTC,
         clock_shift=_count(domain, "clock", "adjustment"),
+        clock_zone=_zone(domain),
         video="".join(table.kvm("video", video)),
         video_memory=max(_count(domain, "devices/video/model", "vram"), 0),
         graphics=_graphics(domain),
@@ -160,6 +164,21 @@ def _is_local(domain: etree._Element) -> bool:
     return "localtime" in (_attribute(domain, "clock", "offset"), _attribute(domain, "clock", "basis"))
 
 
+def _zone(domain: etree._Element) -> str:
+    """The name of a time zone, if it is one by its letters."""
+    zone = _attribute(domain, "clock", "timezone") if _attribute(domain, "clock", "offset") == "timezone" else ""
+    return zone if ZONE.fullmatch(zone) else ""
+
+
+def _clock_losses(domain: etree._Element) -> list[Loss]:
+    """A clock that shows what no field holds: another way to say its offset, or a zone without a name."""
+    offset = _attribute(domain, "clock", "offset")
+    if offset in OFFSETS or (offset == "timezone" and _zone(domain)):
+        return []
+    remedy = "Set the clock inside Windows at the first start, or write the <clock> that you mean into the new definition."
+    return [Loss("clock", f"its offset {offset} has no counterpart here; it shows UTC", remedy)]
+
+
 def _hyperv(domain: etree._Element, table: Mappings) -> tuple[str, ...]:
     """`<viridian/>` stands for the usual ones; libvirt's own names are taken as they are where the tables know them."""
     known, named = _known_hyperv(table), _named_hyperv(domain)
@@ -226,7 +245,7 @@ def _losses(domain: etree._Element, table: Mappings) -> list[Loss]:
     told = [table.loss("xml_element", path) for path in paths if not table.keeps("xml_element", path)]
     known = _known_hyperv(table)
     told += [no_enlightenment(each) for each in _named_hyperv(domain) if each not in known]
-    return told + _secrets(domain, table)
+    return told + _clock_losses(domain) + _secrets(domain, table)
 
 
 def _paths(domain: etree._Element) -> Iterator[str]:
