@@ -91,6 +91,7 @@ def test_snapshots_are_refused_until_policy_says_otherwise(host, guest, unxen) -
     code, document = unxen("repair", "libvirt:win")
     assert (code, document["reasons"][0]["kind"]) == (51, "has-snapshots")
     assert "before" in document["reasons"][0]["what"]
+    assert main(["watch", "libvirt", "--once"]) == 0
     assert digest(guest) == content
     host.configure(repair_guests_with_snapshots=True)
     assert unxen("repair", "libvirt:win")[0] == 0

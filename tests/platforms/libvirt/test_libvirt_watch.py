@@ -17,6 +17,7 @@ from generators.hives import windows_hive
 from generators.libvirt_host import Host, disk
 from lxml import etree
 from unxen.cli.main import main
+from unxen.platforms.libvirt.connection import Connection
 from unxen.platforms.libvirt.domain_xml import NAMESPACE, canonical
 
 pytestmark = pytest.mark.disk
@@ -102,19 +103,32 @@ def test_started_guest_is_left_alone_and_repaired_when_it_stops(host, own_state,
     assert host.starts("win") == ""
 
 
-def test_fifty_domains_at_once(host, windows, tmp_path) -> None:
+def test_fifty_domains_at_once(host, own_state, windows, tmp_path) -> None:
+    """While the service runs; and no definition is replaced more often than once, though each replacement is an event itself."""
     empty = tmp_path / "empty.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", empty, "16M"], check=True)
+    host.configure(watch_poll_seconds=2)
+    elements = {}
     for number in range(50):
         path = tmp_path / f"{number}.qcow2"
         path.write_bytes(empty.read_bytes())
         xen = number in (7, 33)
-        host.define(f"g{number}", disk(windows(path, "10", "xcpng") if xen else path, "xvda" if xen else "vda"))
-    before = {number: host.xml(f"g{number}") for number in range(50)}
-    once()
+        elements[number] = disk(windows(path, "10", "xcpng") if xen else path, "xvda" if xen else "vda")
+    events = Connection(host.daemon.uri)
+    events.tell_events()
+    events.handle()
+    with watching(host, own_state, tmp_path):
+        before = {number: host.define(f"g{number}", element).XMLDesc() for number, element in elements.items()}
+        until(lambda: all("repaired" in note(host, f"g{number}") for number in (7, 33)))
+        # Another one, defined last, is looked at when all events of before have been seen to.
+        host.define("last", disk(windows(tmp_path / "last.qcow2", "10", "xcpng"), "xvda"))
+        until(lambda: "repaired" in note(host, "last"))
     changed = {number for number in range(50) if canonical(host.xml(f"g{number}")) != canonical(before[number])}
     assert changed == {7, 33}
     assert NAMESPACE not in host.xml("g0")
+    names = [events.happened.get_nowait() for _ in range(events.happened.qsize())]
+    events.close()
+    assert {name: names.count(name) for name in ("g0", "g7", "g33", "last")} == {"g0": 1, "g7": 2, "g33": 2, "last": 2}
 
 
 def test_windows_that_has_run_on_kvm_for_years_is_not_touched_by_one_byte(host, windows, tmp_path) -> None:
