@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from unxen.cli.call import Call
 from unxen.host.config import knowledge_rows, load_settings
+from unxen.host.signals import end_by_interruption
 from unxen.model.start import Answer, StartJudgement
 from unxen.platforms.schemes import hook_call, make
 from unxen.report.escape import visible
@@ -22,6 +23,12 @@ MARK = "unxen: "
 """Begins the one line by which a hook tells our refusal from anything else that ends with 1."""
 AFTER_REFUSAL = "after-refusal"
 BIGGEST_DEFINITION = 16 << 20
+
+
+def answer(platform: str, arguments: tuple[str, ...]) -> int:
+    """One call of a hook as a program of its own, interrupted as the others are."""
+    end_by_interruption()
+    return run(Call("hook", platform=platform, arguments=arguments))
 
 
 def run(call: Call) -> int:

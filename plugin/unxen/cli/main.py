@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 from unxen.cli.arguments import parse, verb_in, wants_json
 from unxen.cli.call import Call, GuestCall, guest_calls
@@ -19,6 +18,7 @@ from unxen.cli.output import show
 from unxen.cli.terminal import Steps, listener_for, stdout_must_not_fail_on_letters
 from unxen.cli.work import Result, defect, failure, work
 from unxen.errors import Refused
+from unxen.host.signals import end_by_interruption
 from unxen.model.reason import Reason, ReasonKind
 from unxen.report.exit_codes import DONE, INTERRUPTED
 
@@ -42,8 +42,7 @@ READER_GONE = 128 + signal.SIGPIPE
 
 def entry() -> None:
     """The console script."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    end_by_interruption()
     sys.exit(main())
 
 
@@ -128,13 +127,6 @@ def run_one(asked: GuestCall) -> Result:
     finally:
         if isinstance(steps, Steps):
             steps.close()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Termination is an interruption: what was begun gets cleaned up, once."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _reader_gone() -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """There are moments in which an impatient Ctrl-C would do more harm than half a second of waiting, and work that has only so long.
 
-Touches this thread's signal mask, or the process's alarm, and gives it back; what arrived meanwhile takes effect then.
+Touches signals: this thread's mask and the process's alarm, which it gives back, and what the process does when it is to end.
 """
 
 import signal
@@ -9,11 +9,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 class TimeUp(KeyboardInterrupt):
     """An interruption by the clock: what was begun is cleaned up as after one by a person."""
+
+
+def end_by_interruption() -> None:
+    """Termination is an interruption from here on: what was begun gets cleaned up, once."""
+    for number in ENDING:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -107,7 +107,6 @@ def test_fifty_domains_at_once(host, own_state, windows, tmp_path) -> None:
     """While the service runs; and no definition is replaced more often than once, though each replacement is an event itself."""
     empty = tmp_path / "empty.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", empty, "16M"], check=True)
-    host.configure(watch_poll_seconds=2)
     elements = {}
     for number in range(50):
         path = tmp_path / f"{number}.qcow2"
