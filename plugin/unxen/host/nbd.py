@@ -150,8 +150,9 @@ def serve(chain: ImageChain, served: Served, place: Path | None = None) -> Itera
         listener, address = _listen(stack) if place is None else _listen_at(stack, place, served.account)
         ours, theirs = socket.socketpair()
         stack.enter_context(ours)
-        with theirs, listener:
-            process = _start(served, listener.fileno(), theirs.fileno())
+        with ExitStack() as handed:
+            # The box puts the listening socket at a number of its own, which none of these may have.
+            process = _start(served, high(listener.detach(), handed), high(theirs.detach(), handed))
         stack.callback(stop, process, 1.0)
         _let_go(ours, process)
         yield NbdServer(chain, process, address, served)
