@@ -166,6 +166,21 @@ def test_one_command_from_an_export_to_a_disk_that_boots(unxen, export, disks, t
     assert digest(disk) == digest(disks["ten"])
 
 
+def test_disks_of_an_export_may_be_of_the_format_asked_for(unxen, export, disks, tmp_path):
+    target = tmp_path / "images"
+    target.mkdir()
+    code, out, _ = unxen(export, "--disks", target, "--disk-format", "qcow2")
+    (disk,) = target.iterdir()
+    assert (code, disk.name, disk.stat().st_mode & 0o777) == (0, "b-ro-7-..-x-0.qcow2", 0o600)
+    (element,) = [each for each in etree.fromstring(out).findall("devices/disk") if each.get("device") != "cdrom"]
+    assert (element.find("driver").get("type"), element.find("source").get("file")) == ("qcow2", str(disk))
+    raw = tmp_path / "again.raw"
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", disk, raw], check=True)
+    assert digest(raw) == digest(disks["ten"])
+    assert unxen(export, "--disks", target, "--disk-format", "qcow2")[0] == 2
+    assert unxen(export, "--disks", target, "--disk-format", "vmdk")[0] == 2
+
+
 def test_damaged_export_leaves_nothing_behind(unxen, export, tmp_path):
     target = tmp_path / "images"
     target.mkdir()

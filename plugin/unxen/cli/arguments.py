@@ -16,7 +16,7 @@ from unxen.cli.call import Call
 from unxen.errors import refused
 from unxen.host.config_keys import BUS_NAMES, bus_named
 from unxen.model.fix import Fix
-from unxen.model.ids import Bus, InstallationId
+from unxen.model.ids import Bus, ImageFormat, InstallationId
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
 from unxen.platforms.files import FORMAT_NAMES
@@ -28,6 +28,7 @@ A TARGET is the path of a disk image or block device, or a guest: libvirt:NAME. 
 """
 UP, DOWN = ("virtio", "virtio-blk", "scsi", "virtio-scsi"), ("sata", "ide")
 """Names of the buses to which `promote` and `demote` move a disk."""
+NEW_DISK_FORMATS = (ImageFormat.RAW.value, ImageFormat.QCOW2.value)
 DEFAULT_HIVE_ROOT = r"HKEY_LOCAL_MACHINE\SYSTEM"
 
 
@@ -219,6 +220,12 @@ def _platform_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("platform", choices=tuple(SCHEMES), metavar="PLATFORM", help=" or ".join(SCHEMES))
 
 
+def _disk_format(text: str) -> ImageFormat:
+    if text not in NEW_DISK_FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(NEW_DISK_FORMATS)}")
+    return ImageFormat(text)
+
+
 def _convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs=1, metavar="DEFINITION", help="domain XML from Xen, xl or xm configuration, or .xva export"
@@ -228,9 +235,8 @@ def _convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bridge", dest="bridges", type=_bridge, action="append", default=[], metavar="OLD=NEW", help="another bridge, repeatable"
     )
-    parser.add_argument(
-        "--disks", dest="disks_dir", default="", metavar="DIR", help="write the disks of an .xva there as raw files"
-    )
+    parser.add_argument("--disks", dest="disks_dir", default="", metavar="DIR", help="write the disks of an .xva there as files")
+    parser.add_argument("--disk-format", type=_disk_format, default=ImageFormat.RAW, metavar="F", help="of those: raw, qcow2")
     parser.add_argument("--repair", action="store_true", help="repair its disks first, and go on only if that succeeds")
     parser.add_argument("--define", action="store_true", help="define it in libvirt")
     parser.add_argument("--create", type=_vmid, default="", metavar="VMID", help="make it on this Proxmox node")

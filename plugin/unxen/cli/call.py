@@ -5,7 +5,7 @@ Touches nothing.
 """
 
 from unxen.model.fix import Fix
-from unxen.model.ids import Bus, InstallationId
+from unxen.model.ids import Bus, ImageFormat, InstallationId
 from unxen.model.record import dataclass
 from unxen.model.settings import Delivery
 
@@ -56,6 +56,7 @@ class Call:
     repair: bool = False
     create: str = ""
     disks_dir: str = ""
+    disk_format: ImageFormat = ImageFormat.RAW
     bridges: tuple[str, ...] = ()
     script: str = ""
 

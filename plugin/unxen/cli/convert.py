@@ -129,7 +129,8 @@ def _machine(call: Call, listener: Listener) -> MachineDefinition:
     with open_xva(source) as export:
         if not call.disks_dir:
             return _without_disks(export.definition)
-        return with_disks(export.definition, write_disks(export, Path(call.disks_dir), listener))
+        kind = call.disk_format
+        return with_disks(export.definition, write_disks(export, Path(call.disks_dir), listener, kind), kind)
 
 
 def _without_disks(machine: MachineDefinition) -> MachineDefinition:

@@ -175,6 +175,7 @@ def _memory(machine: MachineDefinition) -> Sequence[Loss]:
     return [Loss("memory below maxmem", why, "Set both to the same if the host has not that much.")]
 
 
-def with_disks(machine: MachineDefinition, paths: Mapping[str, str]) -> MachineDefinition:
-    """The machine with the disks of these slots at these paths."""
-    return replace(machine, drives=tuple(replace(each, path=paths.get(each.slot, each.path)) for each in machine.drives))
+def with_disks(machine: MachineDefinition, paths: Mapping[str, str], kind: ImageFormat = ImageFormat.RAW) -> MachineDefinition:
+    """The machine with the disks of these slots at these paths, all of them of that format."""
+    drives = [replace(each, path=paths[each.slot], format=kind) if each.slot in paths else each for each in machine.drives]
+    return replace(machine, drives=tuple(drives))
