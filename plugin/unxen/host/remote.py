@@ -22,7 +22,7 @@ from unxen.model.disk import Disk, ImageChain
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.remote import Protocol, Remote
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 # A server that serves one client at a time accepts the next one, and says nothing to it (seen with qemu-nbd).
 GREET_SECONDS = 5.0
 SECOND_SECONDS = 1.0
@@ -37,13 +37,15 @@ DRIVERS_PACKAGE = "qemu-block-extra"
 @contextmanager
 def serve_remote(chain: ImageChain, *, writable: bool = False, place: Path | None = None) -> Iterator[NbdServer]:
     """A server's image, served here until the block ends; `place` is where it listens for others than us, too."""
-    for attempt in range(ATTEMPTS):
+    nbd = chain.disk.remote is not None and chain.disk.remote.protocol is Protocol.NBD
+    for left in reversed(range(ATTEMPTS if nbd else 1)):
         with ExitStack() as stack:
+            served = _served(stack, chain.disk, writable)
             try:
-                server = stack.enter_context(serve(chain, _served(stack, chain.disk, writable), place))
+                server = stack.enter_context(serve(chain, served, place))
                 _first_client(server, chain.disk).close()
             except Refused as error:
-                if not _may_pass(error.reasons) or attempt + 1 == ATTEMPTS:
+                if not left or not _may_pass(error.reasons):
                     raise
             else:
                 yield server
@@ -122,7 +124,20 @@ def _host(remote: Remote) -> str:
 
 def connected(remote: Remote) -> socket.socket:
     """A connection on which an NBD server has begun to speak; Refused(IN_USE) when it speaks with somebody else only."""
-    sock = _reached(remote)
+    for _ in range(ATTEMPTS):
+        sock = _reached(remote)
+        heard = _greeting(sock, remote)
+        if heard == GREETING:
+            return sock
+        sock.close()
+        if heard:
+            break
+        time.sleep(PAUSE_SECONDS)
+    raise _unreachable(remote, "no NBD server answers there")
+
+
+def _greeting(sock: socket.socket, remote: Remote) -> bytes:
+    """What a server says first; nothing from one that hangs up."""
     try:
         sock.settimeout(GREET_SECONDS)
         heard = sock.recv(len(GREETING), socket.MSG_PEEK | socket.MSG_WAITALL)
@@ -130,13 +145,9 @@ def connected(remote: Remote) -> socket.socket:
     except TimeoutError as error:
         sock.close()
         raise refused(ReasonKind.IN_USE, remote.url, user="another client of its server, which serves one at a time") from error
-    except OSError as error:
-        sock.close()
-        raise _unreachable(remote, error.strerror or str(error)) from error
-    if heard != GREETING:
-        sock.close()
-        raise _unreachable(remote, "no NBD server answers there")
-    return sock
+    except OSError:
+        return b""
+    return heard
 
 
 def _reached(remote: Remote) -> socket.socket:
@@ -169,15 +180,20 @@ def against_writing(remote: Remote) -> tuple[Reason, ...]:
     if remote.protocol is not Protocol.NBD:
         return (reason(ReasonKind.REMOTE_WITHOUT_LOCK, remote.url, protocol=remote.protocol.value),)
     for _ in range(ATTEMPTS):
-        if not _may_pass(found := _against_writing(remote)):
+        try:
+            sock = connected(remote)
+        except Refused as error:
+            return error.reasons
+        if not _may_pass(found := _said_against_writing(remote, sock)):
             break
         time.sleep(PAUSE_SECONDS)
     return found
 
 
-def _against_writing(remote: Remote) -> tuple[Reason, ...]:
+def _said_against_writing(remote: Remote, sock: socket.socket) -> tuple[Reason, ...]:
+    """What the server says of it on this connection."""
     try:
-        with client_on(connected(remote), remote.url, export=remote.name) as client:
+        with client_on(sock, remote.url, export=remote.name, patience=GREET_SECONDS) as client:
             cause = client.against_writing or ("many-clients" if _serves_another(remote) else "")
     except Refused as error:
         return tuple(_of_server(remote, each) for each in error.reasons)
