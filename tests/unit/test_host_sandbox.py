@@ -4,6 +4,7 @@
 import json
 import os
 import resource
+import select
 import shutil
 import time
 from contextlib import suppress
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 from unxen.errors import Refused
 from unxen.host import ledger, sandbox
-from unxen.host.sandbox import Box, BoxMode, Limits
+from unxen.host.process import stop
+from unxen.host.sandbox import DEVICES, Box, BoxMode, Limits, service_account, start_boxed
 from unxen.model.disk import Disk
 from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.progress import Part, Spent
@@ -265,3 +267,29 @@ def test_only_sane_times_of_its_own_are_heard_from_a_box(program) -> None:
     with Box.open(MARKED, sandbox.CHILD) as box:
         assert box.ask("look", {}).payload == 1
     assert [each for each in ledger.take() if each.part is not Part.BOXES] == [Spent(Part.BOX_LOOK, 0.5, 1, 7)]
+
+
+def test_whatever_is_in_a_box_is_gone_when_it_was_stopped() -> None:
+    """A server of a disk that lives a moment longer holds its locks, and the machine that starts then fails."""
+    process = start_boxed(["sleep", "100"], account=service_account(), options=DEVICES)
+    inside = _until_it_sleeps(process.pid)
+    gone = os.pidfd_open(inside)
+    try:
+        stop(process, 1.0)
+        poll = select.poll()
+        poll.register(gone, select.POLLIN)
+        assert poll.poll(0)
+    finally:
+        os.close(gone)
+
+
+def _until_it_sleeps(number: int) -> int:
+    """The process below this one, or below those below it, that is what was asked for."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(OSError, IndexError):
+            below = number
+            while Path(f"/proc/{below}/comm").read_text().strip() != "sleep":
+                below = int(Path(f"/proc/{below}/task/{below}/children").read_text().split()[0])
+            return below
+    raise AssertionError("it never slept")
