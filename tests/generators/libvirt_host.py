@@ -45,13 +45,15 @@ class Host:
         return ""
 
 
-def domain(name: str, *devices: str, machine: str = "pc", os: str = "", features: str = "<acpi/>", metadata: str = "") -> str:
+def domain(
+    name: str, *devices: str, machine: str = "pc", os: str = "", features: str = "<acpi/>", metadata: str = "", clock: str = ""
+) -> str:
     """A small domain of no CPU worth to speak of."""
     return f"""<domain type='qemu'>
   <name>{name}</name><uuid>{uuid.uuid5(uuid.NAMESPACE_DNS, name)}</uuid>{metadata}
   <memory unit='MiB'>64</memory>
   <os><type arch='x86_64' machine='{machine}'>hvm</type>{os}</os>
-  <features>{features}</features>
+  <features>{features}</features>{clock}
   <devices>{"".join(devices)}<video><model type='none'/></video></devices>
 </domain>"""
 

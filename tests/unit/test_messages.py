@@ -64,6 +64,15 @@ def test_every_field_that_a_reason_names_is_shown(kind: ReasonKind) -> None:
     assert [name for name in names if f"<{name}>" not in shown] == []
 
 
+@pytest.mark.parametrize("kind", [ReasonKind.VOLUME_DIRTY, ReasonKind.JOURNAL_UNCLEAN])
+def test_an_option_is_named_only_where_it_helps(kind: ReasonKind) -> None:
+    option = "--accept-unclean-volume"
+    assert option in tell_reason(reason(kind, "x")).remedy
+    for obstacle in ("growth", "appliance", "bins", "pending"):
+        assert option not in tell_reason(reason(kind, "x", obstacle=obstacle)).remedy
+    assert "--fix" in tell_reason(reason(kind, "x", obstacle="growth")).remedy
+
+
 @pytest.mark.parametrize("kind", FindingKind)
 def test_finding_is_told_with_and_without_fields(kind: FindingKind) -> None:
     bare = tell_finding(Finding(kind, LinkState.BROKEN, ""))

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from generators.hives import add_family, plant
 from unit.facts_builder import DISK, KEYBOARD, SMALL_KNOWLEDGE, Windows
-from unit.hive_guest import every_file, judged
+from unit.hive_guest import every_file, guest, judged
 from unxen.model.edit import Action, Edit
 from unxen.model.first_start_facts import FirstStartFacts
 from unxen.model.fix import Fix, Fixes, fixes
 from unxen.model.guest import Machine
+from unxen.model.hive_facts import HiveFacts
 from unxen.model.ids import Architecture, Bus, KeyPath, Missing
 from unxen.model.judgement import Judgement, NoteKind, Verdict
 from unxen.model.machine import Clock
@@ -55,7 +56,7 @@ def left_out(judgement: Judgement) -> list[tuple[str, str]]:
 
 def test_asked_for_alone_it_is_the_whole_plan() -> None:
     judgement = decided(windows(), EVERY)
-    assert (judgement.verdict, judgement.fixes_only) == (Verdict.REPAIRABLE, True)
+    assert (judgement.verdict, judgement.fixes_only, judgement.plan.bus) == (Verdict.REPAIRABLE, True, Bus.UNKNOWN)
     assert set(edits(judgement)) == {"data_disks SanPolicy", "crash_screen AutoReboot"}
     assert all(each.required for each in edits(judgement).values())
 
@@ -170,6 +171,16 @@ def test_a_clock_that_differs_is_told(shown, said, told) -> None:
     assert found == ([] if told is None else [told])
 
 
+def test_a_hive_that_was_closed_over_its_logs_is_told() -> None:
+    """As hivex leaves one whose Windows was not shut down: its numbers are equal, and its logs go on behind them."""
+    made = windows()
+    hive = HiveFacts(8192, 4096, (1, 5), 2108, 2108, checksum_right=True, highest=2130, logs=(), replay=None)
+    for facts, told in ((hive, 1), (replace(hive, highest=2108), 0), (replace(hive, secondary=2107), 0)):
+        made.installation["hive"] = facts
+        notes = [note for each in decided(made, fixes((), ())).installations for note in each.notes]
+        assert [note.kind for note in notes].count(NoteKind.CLOSED_OVER_LOGS) == told
+
+
 def listed(*entries: str) -> RegistryValue:
     return RegistryValue(7, "".join(f"{each}\0" for each in (*entries, "")).encode("utf-16-le"))
 
@@ -203,14 +214,16 @@ def test_real_hives_get_their_own_lists_back(corpus, name) -> None:
     made = [edit for part in judgement.plan.installations for edit in part.edits]
     mended = edit_hive(cut, made, 1 << 20)
     assert deviations(compare(cut, mended), expected_changes(made)) == ()
-    differing = [row for row in compare(whole, mended) if row.value_name and row.value_name.lower() == "upperfilters"]
-    assert all(row.before and row.after and _folded(row.before) == _folded(row.after) for row in differing)
+    assert lists_in(mended) == lists_in(whole) != lists_in(cut)
     again = judged(mended, every_file, fixes=EVERY)
     assert (again.verdict, again.plan.empty) == (Verdict.HEALTHY, True)
 
 
-def _folded(value: RegistryValue) -> tuple[int, bytes]:
-    return value.type, value.data.decode("utf-16-le").casefold().encode("utf-16-le")
+def lists_in(hive: bytes) -> dict[str, tuple[int, str]]:
+    """Every filter list by its place, without case."""
+    system = guest(hive, every_file).installations[0].system
+    found = [each for control_set in system.control_sets for each in control_set.filters]
+    return {each.key.lower() + each.side.value: (each.value.type, each.value.data.decode("utf-16-le").lower()) for each in found}
 
 
 @pytest.mark.corpus

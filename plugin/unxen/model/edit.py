@@ -52,7 +52,10 @@ class InstallationPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What shall be done to a guest so that it starts on `bus`; empty when nothing has to be done."""
+    """What shall be done to a guest so that it starts on `bus`; empty when nothing has to be done.
+
+    `bus` is UNKNOWN where nothing but fixes is done: they are for no bus.
+    """
 
     id: PlanId
     bus: Bus

@@ -98,7 +98,8 @@ def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:
     parts = tuple(each.plan for each in answers) if verdict is Verdict.REPAIRABLE else ()
     reasons = tuple(dict.fromkeys(each for judgement in judgements for each in judgement.reasons))
     only = bool(question.fixes.asked) and not concerned
-    return Judgement(verdict, judged, judgements, make_plan(judged, parts), reasons, fixes_only=only)
+    plan = make_plan(Bus.UNKNOWN if only else judged, parts)
+    return Judgement(verdict, judged, judgements, plan, reasons, fixes_only=only)
 
 
 def _anything(question: _Question, fit: Sequence[Examined]) -> bool:

@@ -13,6 +13,7 @@ from unxen.journal.retention import purge
 from unxen.journal.store import open_journal
 from unxen.model.codec import CodecError, decode
 from unxen.model.edit import Plan
+from unxen.model.ids import Bus
 from unxen.model.judgement import Note, NoteKind, Verdict
 from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
@@ -75,6 +76,7 @@ def _bus(entry: Entry) -> tuple[tuple[str, str], ...]:
     if entry.kind is not EntryKind.REPAIR:
         return ()
     try:
-        return (("bus", decode(Plan, json.loads(entry.plan)).bus.value),)
+        bus = decode(Plan, json.loads(entry.plan)).bus
     except (CodecError, ValueError):
         return ()
+    return () if bus is Bus.UNKNOWN else (("bus", bus.value),)

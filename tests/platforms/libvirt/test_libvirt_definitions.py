@@ -15,8 +15,10 @@ from unxen.errors import Refused
 from unxen.knowledge.loader import load_knowledge
 from unxen.model.definition import Wish
 from unxen.model.ids import Bus, DiskNumber, Firmware, ImageFormat, MachineType
+from unxen.model.machine import Clock
 from unxen.model.reason import ReasonKind
 from unxen.plan.cards import card_models
+from unxen.platforms.libvirt.clock import set_clock
 from unxen.platforms.libvirt.disk_options import Elsewhere, option_rows
 from unxen.platforms.libvirt.domain_xml import canonical, hard_disks, parse_domain, text_of
 from unxen.platforms.libvirt.guest_disks import vhd_format
@@ -361,3 +363,25 @@ def test_transformations_need_no_libvirt() -> None:
     code = "import sys, unxen.platforms.libvirt.switch, unxen.platforms.libvirt.hook; print('libvirt' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("clock", "wanted", "after"),
+    [
+        ("", Clock.LOCALTIME, "<clock offset='localtime'/>"),
+        ("<clock offset='utc'/>", Clock.LOCALTIME, "<clock offset='localtime'/>"),
+        ("<clock offset='utc'/>", Clock.UTC, None),
+        ("<clock offset='localtime'><timer name='rtc'/></clock>", Clock.UTC, "<clock offset='utc'><timer name='rtc'/></clock>"),
+        ("<clock offset='timezone' timezone='Europe/Berlin'/>", Clock.LOCALTIME, None),
+        ("<clock offset='timezone' timezone='Europe/Berlin'/>", Clock.UTC, "<clock offset='utc'/>"),
+        ("<clock offset='variable' adjustment='7200' basis='utc'/>", Clock.LOCALTIME, None),
+        ("<clock offset='utc'/>", None, None),
+    ],
+)
+def test_clock_becomes_what_windows_takes_it_for(clock, wanted, after) -> None:
+    root = parse_domain(domain("win", clock=clock))
+    changes = set_clock(root, wanted)
+    assert bool(changes) is (after is not None)
+    wanted_clock, found = parse_domain(domain("win", clock=after or clock)).find("clock"), root.find("clock")
+    assert found is not None and wanted_clock is not None
+    assert text_of(found).strip() == text_of(wanted_clock).strip()

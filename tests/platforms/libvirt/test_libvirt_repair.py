@@ -135,3 +135,36 @@ def test_xp_goes_to_ide_and_gets_the_older_network_card(host: Host, unxen, windo
     assert host.starts("xp") == ""
     host.define("on-q35", disk(windows(tmp_path / "q.qcow2", "xp", "gplpv"), "xvda"), machine="q35")
     assert unxen("repair", "libvirt:on-q35")[0] == 26
+
+
+def test_clock_is_set_in_the_definition_alone_and_taken_back(host: Host, unxen, windows, tmp_path) -> None:
+    """Asked for on a Windows that needs nothing else: disks and cards of the definition stay as they are."""
+    path = windows(tmp_path / "w.qcow2", "10")
+    host.define("win", disk(path, "sda", "sata"), clock="<clock offset='utc'><timer name='rtc' tickpolicy='catchup'/></clock>")
+    before, content = canonical(host.xml("win")), content_of(path)
+    assert unxen("inspect", "libvirt:win")[0] == 0
+    code, document = unxen("repair", "libvirt:win", "--fix", "clock")
+    assert (code, document["verdict"], document["changed"], document["switched"]) == (0, "repaired", False, True)
+    assert [(each["part"], each["before"], each["after"]) for each in document["definition"]] == [("clock", "utc", "localtime")]
+    clock = etree.fromstring(host.xml("win")).find("clock")
+    assert (clock.get("offset"), clock.find("timer").get("name")) == ("localtime", "rtc")
+    assert host.starts("win") == ""
+    assert unxen("repair", "libvirt:win", "--fix", "clock")[1]["definition"] == []
+    assert unxen("undo", "libvirt:win")[0] == 0
+    assert (canonical(host.xml("win")), content_of(path)) == (before, content)
+
+
+def test_clock_rides_along_with_a_switch_where_it_is_configured(host: Host, unxen, windows, tmp_path) -> None:
+    host.configure(fix=["clock", "crash-screen"])
+    path = windows(tmp_path / "w.qcow2", "10", "xcpng")
+    host.define("win", disk(path, "xvda"))
+    code, document = unxen("repair", "libvirt:win")
+    assert (code, document["verdict"]) == (0, "repaired")
+    assert "clock" in {each["part"] for each in document["definition"]}
+    assert etree.fromstring(host.xml("win")).find("clock").get("offset") == "localtime"
+    assert host.starts("win") == ""
+    # Another clock since is its administrator's: no watcher comes back for what only rides along.
+    xml = host.xml("win").replace("offset='localtime'", "offset='utc'")
+    host.daemon.connect().defineXML(xml)
+    code, document = unxen("inspect", "libvirt:win")
+    assert (code, document["verdict"], document["definition"]) == (0, "healthy", [])

@@ -28,6 +28,7 @@ def disks(tmp_path_factory) -> dict[str, Path]:
         "xen": disk(top / "xen.raw", "xcpng"),
         "xen.qcow2": disk(top / "xen.qcow2", "xcpng"),
         "xp": disk(top / "xp.raw", "gplpv", generation="xp"),
+        "plain": disk(top / "plain.raw"),
     }
 
 
@@ -446,3 +447,29 @@ def test_user_without_the_rights_of_root_is_told_so_before_anything(double, capf
     assert "the user 4711 lacks the rights of root" in said
     assert "sudo" in said
     assert double.requests() == []
+
+
+def test_clock_of_a_vm_that_needs_nothing_else_is_set_alone_and_taken_back(double, disks, capfd) -> None:
+    """Windows takes it for local time; Proxmox gives that only where its own word for the system is a Windows."""
+    double.volume("100/vm-100-disk-0.raw", disks["plain"])
+    double.define("100", config("boot: order=sata0;ide2;net0", f"sata0: {VOLUME},size=1G", "ostype: other"))
+    before, values = digest(double), double.conf("100").main
+    assert main(["inspect", "proxmox:100", "--quiet"]) == 0
+    assert main(["repair", "proxmox:100", "--fix", "clock", "--json"]) == 0
+    capfd.readouterr()
+    assert [request for request in double.requests() if "--localtime" in request and "--sata0" not in request]
+    assert double.conf("100").main["localtime"] == "1"
+    assert slots(double) == {"sata0": VOLUME}
+    assert main(["repair", "proxmox:100", "--fix", "clock", "--json"]) == 0
+    assert document(capfd)["definition"] == []
+    assert main(["undo", "proxmox:100", "--quiet"]) == 0
+    after = double.conf("100").main
+    after.pop("tags", None)
+    assert (digest(double), after) == (before, values)
+
+
+def test_clock_of_a_windows_by_its_ostype_is_right_already(double, disks, capfd) -> None:
+    double.volume("100/vm-100-disk-0.raw", disks["plain"])
+    double.define("100", config("boot: order=sata0;ide2;net0", f"sata0: {VOLUME},size=1G", "ostype: win10"))
+    assert main(["repair", "proxmox:100", "--fix", "clock", "--json"]) == 0
+    assert document(capfd)["definition"] == []
