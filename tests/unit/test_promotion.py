@@ -37,6 +37,17 @@ def test_a_windows_that_ran_with_the_driver_is_shown_to_start_from_virtio(genera
     assert lacking(windows_hive(generation, virtio_win=[VIRTIO[bus]]), bus, board=board) == ()
 
 
+@pytest.mark.parametrize("generation", ["2003", "7", "2008r2"])
+def test_until_windows_7_the_device_that_it_met_is_the_proof_so_on_q35_both_forms_must_be_known(generation: str) -> None:
+    """Its tables tell nothing of ids that it never met, and which form a board shows is the platform's choice."""
+    hive = windows_hive(generation, virtio_win=["viostor"])
+    assert lacking(hive, Bus.VIRTIO_BLK) == ()
+    assert only(lacking(hive, Bus.VIRTIO_BLK, board=MachineType.Q35))[1] == "id-unmatched"
+    express = "PCI#VEN_1AF4&DEV_1042"
+    row = f'[ControlSet*\\Control\\CriticalDeviceDatabase\\{express}]\n"Service"="viostor"\n'
+    assert lacking(windows_hive(generation, virtio_win=["viostor"], text=row), Bus.VIRTIO_BLK, board=MachineType.Q35) == ()
+
+
 @pytest.mark.parametrize("bus", VIRTIO)
 @pytest.mark.parametrize("generation", ["7", "10", "2022"])
 def test_without_the_driver_it_is_named_and_who_brings_it(generation: str, bus: Bus) -> None:
