@@ -10,7 +10,7 @@ from unxen.model.hive_facts import LogEnd, ReplayFacts
 from unxen.model.ids import Bus, KeyPath
 from unxen.model.judgement import Note, NoteKind, Verdict
 from unxen.model.reason import ReasonKind, reason
-from unxen.report.layout import Context, Style
+from unxen.report.layout import Context, Style, wrapped
 from unxen.report.messages import tell_note
 from unxen.report.text import headline, render
 from unxen.report.text_xen import grouped
@@ -181,3 +181,12 @@ def test_repair_of_a_dirty_hive_says_that_its_logs_are_in_it_now() -> None:
 )
 def test_state_of_the_hive_is_told_in_words(note, words) -> None:
     assert [each for each in words if each not in tell_note(note)] == []
+
+
+def test_text_without_room_behind_its_label_goes_on_below() -> None:
+    words = " ".join(["word"] * 12)
+    assert {len(line) - len(line.lstrip()) for line in wrapped(Style(width=80), words, "    ? label           ")} == {4, 22}
+    narrow = wrapped(Style(width=40), words, "    ? label           ")
+    assert {len(line) - len(line.lstrip()) for line in narrow} == {4, 8}
+    assert all(len(line) <= 40 for line in narrow)
+    assert wrapped(Style(width=40), words, " " * 24)[0].startswith("        word")

@@ -81,7 +81,7 @@ def _parser(first: str = "") -> _Parser:
 
 
 def _target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image, block device, or libvirt:NAME")
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image, block device, libvirt:NAME or proxmox:VMID")
     parser.add_argument(
         "--format",
         dest="formats",

@@ -157,11 +157,6 @@ def exit_code(outcome: Outcome) -> int:
     return VERDICT_CODES[outcome.verdict]
 
 
-def table() -> str:
-    """The codes with their meanings, a line each."""
-    return "".join(f"{code:>4}  {meaning}\n" for code, meaning in MEANINGS.items())
-
-
 def markdown() -> str:
     """docs/exit-codes.md."""
     rows = "".join(f"| {code} | {meaning} | {_kinds(code)} |\n" for code, meaning in MEANINGS.items())

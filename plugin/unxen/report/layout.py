@@ -50,6 +50,10 @@ _MARKS: dict[str, tuple[str, str, Tone | None]] = {
 }
 
 
+LEAST_ROOM, BELOW = 24, 4
+"""Columns that text needs behind a label, and by how much more than its label it is indented where they are not there."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a report needs beside the outcome: the style, names of driver families, options to repeat in commands."""
@@ -61,8 +65,16 @@ class Context:
 
 
 def wrapped(style: Style, text: str, first: str, later: str | None = None) -> list[str]:
-    """Lines of the text behind an indent; `first` may hold a label, `later` is the indent of what follows."""
-    rest = " " * len(first) if later is None else later
+    """Lines of the text behind an indent; `first` may hold a label, `later` is the indent of what follows.
+
+    Text hangs behind its label; where that would leave it no room it goes on below.
+    """
+    rest = later
+    if rest is None and style.width - len(first) >= LEAST_ROOM:
+        rest = " " * len(first)
+    elif rest is None:
+        rest = " " * (BELOW + (len(first) - len(first.lstrip()) if first.strip() else BELOW))
+        first = first if first.strip() else rest
     return textwrap.wrap(
         text,
         style.width,
