@@ -10,9 +10,9 @@ from pathlib import Path
 
 from unxen.host import process
 from unxen.host.config import load_settings
-from unxen.model.definition import Wish
-from unxen.model.ids import Bus, DiskNumber, Firmware
+from unxen.model.ids import Bus
 from unxen.platforms.proxmox import node
+from unxen.platforms.proxmox.remote import boot_disk_to
 from unxen.platforms.schemes import make
 
 root = Path(sys.argv[1])
@@ -22,6 +22,5 @@ node.PLACES = node.Places(root / "etc" / "pve", root / "lock" / "qemu-server", r
 platform = make("proxmox", load_settings())
 guest = platform.describe(("proxmox:100",), ())
 with platform.locked(guest):
-    wish = Wish(Bus.SATA, (DiskNumber(1),), frozenset(Bus), (0, 0, 0), netkvm=False, firmware=Firmware.UNKNOWN)
-    platform.switch(guest, platform.plan_switch(guest, wish))
+    platform.switch(guest, platform.plan_switch(guest, boot_disk_to(Bus.SATA)))
     platform.note(guest, "switched")

@@ -107,6 +107,12 @@ def left_marks(state_dir: Path) -> tuple[str, ...]:
     return tuple(sorted(each.name for each in directory.iterdir() if _read(each).expected)) if directory.is_dir() else ()
 
 
+def values_before(state_dir: Path, vmid: str) -> dict[str, str]:
+    """The VM's values before anything was asked for under our lock; empty where no lock of ours is known."""
+    expected = _read(state_dir / DIRECTORY / vmid).expected
+    return values_in(expected[0]) if expected else {}
+
+
 def has_lock(config: VmConfig) -> bool:
     """Whether it has a lock like ours, or gets one by its next change: Proxmox writes a value as pending first."""
     return config.lock == LOCK or (not config.lock and config.pending.get("lock") == LOCK)

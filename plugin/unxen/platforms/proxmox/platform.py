@@ -24,12 +24,12 @@ from unxen.platforms.proxmox.compare import meaning
 from unxen.platforms.proxmox.config import VmConfig, parse, rewritten
 from unxen.platforms.proxmox.drives import is_slot
 from unxen.platforms.proxmox.firmware import with_firmware, without_efi_disk
-from unxen.platforms.proxmox.guests import Described, describe_vm
+from unxen.platforms.proxmox.guests import Described, describe_vm, disks_of
 from unxen.platforms.proxmox.hook import parse_call, passes
 from unxen.platforms.proxmox.node import LocalNode, is_vmid, local_node
 from unxen.platforms.proxmox.notes import with_note, with_tag
 from unxen.platforms.proxmox.obstacles import obstacles
-from unxen.platforms.proxmox.own_lock import Mark, left_behind, marked
+from unxen.platforms.proxmox.own_lock import Mark, left_behind, marked, values_before
 from unxen.platforms.proxmox.switch import definition_changes, pending_trouble, request, switched, where, with_clock
 from unxen.platforms.proxmox.update import Update
 
@@ -59,8 +59,9 @@ class ProxmoxPlatform:
             raise refused(ReasonKind.USAGE, target, problem="the storage tells the format; --format is for files")
         if not is_vmid(vmid):
             raise refused(ReasonKind.USAGE, target, problem="the number of a virtual machine is expected, such as proxmox:100")
-        made = describe_vm(target, vmid, self._config(vmid), self._node)
-        self._described[made.guest.id] = made
+        config = self._config(vmid)
+        made = describe_vm(target, vmid, self._with_lost_disks(vmid, config), self._node)
+        self._described[made.guest.id] = replace(made, config=config)
         # Proxmox' QEMU takes no locks on images, so that a disk is in use shows nowhere but here.
         stale = (Note(NoteKind.STALE, target),) if self._node.is_running(vmid) else ()
         return replace(made.guest, notes=stale)
@@ -235,6 +236,13 @@ class ProxmoxPlatform:
     def _refuse_running(self, guest: Guest, vmid: str) -> None:
         if self._node.is_running(vmid):
             raise refused(ReasonKind.IN_USE, guest.target[0])
+
+    def _with_lost_disks(self, vmid: str, config: VmConfig) -> VmConfig:
+        """A request of ours that died between two slots may have left a disk in none, not even among the unused ones."""
+        if disks_of(config) or not self._is_left_behind(vmid, config):
+            return config
+        lost = {key: value for key, value in values_before(self._settings.state_dir, vmid).items() if is_slot(key)}
+        return replace(config, values={**config.values, **lost})
 
     def _is_left_behind(self, vmid: str, config: VmConfig) -> bool:
         return left_behind(self._settings.state_dir, vmid, config, self._node.written_at(vmid))
