@@ -7,12 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 from unxen.errors import Refused
+from unxen.model.hive_facts import ReplayFacts
 from unxen.model.ids import DiskNumber, InstallationId, Offset, PartitionNumber
 from unxen.model.progress import nobody
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery
 from unxen.model.volume_facts import FileRecord, Hibernation, JournalState, Run, Volume
 from unxen.repair.delivery import delivering
+from unxen.repair.delivery.appliance import ApplianceJob
 from unxen.repair.delivery.delivering import Delivered, Parcel, deliver
 from unxen.repair.delivery.in_place import obstacle
 
@@ -70,10 +72,23 @@ def ways(monkeypatch) -> list[str]:
     return done
 
 
-def parcel(record: FileRecord = RECORD, volume: Volume = VOLUME) -> Parcel:
-    installation = SimpleNamespace(id=InstallationId("1:1:\\Windows"), partition=PartitionNumber(1), hive_path="\\SYSTEM")
+def parcel(record: FileRecord = RECORD, volume: Volume = VOLUME, *, replayed: bool = False) -> Parcel:
+    installation = SimpleNamespace(
+        id=InstallationId("1:1:\\Windows"),
+        partition=PartitionNumber(1),
+        hive_path="\\SYSTEM",
+        hive=SimpleNamespace(replay=ReplayFacts if replayed else None),
+    )
     hive = SimpleNamespace(before=HIVE, after=HIVE)
     return Parcel(hive, installation, record, volume, SimpleNamespace(daemon=Daemon()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("replayed", "before"), [(False, HIVE), (True, b"")])
+def test_what_the_file_holds_is_known_of_a_hive_that_came_as_it_was(monkeypatch, replayed: bool, before: bytes) -> None:
+    jobs: list[ApplianceJob] = []
+    monkeypatch.setattr(delivering, "deliver_by_appliance", lambda given, _: jobs.extend(given))
+    deliver([parcel(replayed=replayed)], Delivery.APPLIANCE, nobody)
+    assert [each.before for each in jobs] == [before]
 
 
 class Daemon:

@@ -58,10 +58,10 @@ def _differing(client: NbdClient, record: FileRecord, volume: Volume, edited: by
     """Sectors of the edited hive that the disk does not have, with their place on it."""
     at = 0
     for start, length in _pieces(record, volume):
-        ours = edited[at : at + length]
-        for inside in range(0, len(ours), PIECE):
-            piece = ours[inside : inside + PIECE]
-            yield from _sectors(start + inside, client.read(start + inside, len(piece)), piece)
+        end = min(at + length, len(edited))
+        for inside in range(at, end, PIECE):
+            ours, place = edited[inside : min(inside + PIECE, end)], start + inside - at
+            yield from _sectors(place, client.read(place, len(ours)), ours)
         at += length
 
 
