@@ -107,7 +107,8 @@ def test_server_that_counts_its_clients_otherwise(host: Host, unxen, windows, tm
 
 
 @disk_test
-def test_machine_or_domain_that_has_the_same_disk_keeps_unxen_out(host: Host, unxen, windows, tmp_path) -> None:
+def test_machine_or_domain_that_has_the_same_disk_keeps_unxen_out(host: Host, unxen, windows, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("unxen.host.remote.GREET_SECONDS", 0.5)
     path = windows(tmp_path / "w.raw", "10", "xcpng", format="raw")
     content = digest(path)
     with qemu_nbd(path) as remote:
@@ -163,6 +164,12 @@ def test_every_way_to_name_an_image_has_one_url(text, url) -> None:
     assert remote_of(parse_domain(text).find("devices/disk")).url == url
 
 
+def test_initiator_is_the_one_that_the_target_knows() -> None:
+    known = "<initiator><iqn name='iqn.2001-04.com.example:host'/></initiator>"
+    found = remote_of(parse_domain(source("protocol='iscsi' name='t/1'", f"<host name='h'/>{known}")).find("devices/disk"))
+    assert found.initiator == "iqn.2001-04.com.example:host"
+
+
 @pytest.mark.parametrize(
     ("text", "feature"),
     [
@@ -174,7 +181,7 @@ def test_every_way_to_name_an_image_has_one_url(text, url) -> None:
         (source("protocol='rbd' name='p/i'", "<snapshot name='s'/>"), "snapshot"),
         (source("protocol='rbd' name='i'"), "pool"),
         (source("protocol='https' name='i'", "<host name='h'/><cookies/>"), "cookies"),
-        (source("protocol='iscsi' name='t/1'", "<host name='h'/><initiator/>"), "initiator"),
+        (source("protocol='iscsi' name='t/1'", "<host name='h'/><reservations/>"), "reservations"),
         (source("protocol='iscsi' name='t/x'", "<host name='h'/>"), "unit"),
         (source("protocol='nbd'", "<host name='h' port='0'/>"), "port"),
         (source("protocol='nbd'", "<host name='h'/><host name='i'/>"), "servers"),

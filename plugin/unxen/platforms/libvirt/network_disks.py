@@ -11,7 +11,7 @@ from unxen.model.remote import PORTS, Protocol, Remote
 from unxen.platforms.libvirt.domain_xml import Element, target_of
 
 # Elements below <source> that change nothing of what the image is.
-HARMLESS = frozenset({"host", "slices", "address", "timeout", "readahead", "reconnect", "seclabel", "config"})
+HARMLESS = frozenset({"host", "slices", "address", "timeout", "readahead", "reconnect", "seclabel", "config", "initiator"})
 # Elements that do, by what people call them.
 CREDENTIALS = {"auth": "a secret of libvirt's", "cookies": "cookies"}
 
@@ -64,7 +64,9 @@ def _one_server(source: Element, protocol: Protocol, name: str) -> Remote:
         return Remote(protocol, path, socket=host.get("socket", ""))
     if host.get("transport", "tcp") != "tcp" or not host.get("name"):
         raise refused(ReasonKind.REMOTE_UNSUPPORTED, name, feature="the transport", value=host.get("transport", ""))
-    return Remote(protocol, path, host=host.get("name", ""), port=_port(host, PORTS[protocol], name))
+    initiator = source.find("initiator/iqn")
+    known_as = initiator.get("name", "") if initiator is not None else ""
+    return Remote(protocol, path, host=host.get("name", ""), port=_port(host, PORTS[protocol], name), initiator=known_as)
 
 
 def _name(source: Element, protocol: Protocol, name: str) -> str:
