@@ -3,10 +3,12 @@
 
 import io
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import unxen
 from unxen.cli.logs import log_to
@@ -17,9 +19,9 @@ EVIL = "a\x1b[31m\nFORGED \u202e\ud800"
 
 
 @contextmanager
-def logged() -> Iterator[io.StringIO]:
+def logged(stream: TextIO | None = None) -> Iterator[TextIO]:
     """The root logger as a program begins with it, alone: what pytest captures of a lone surrogate cannot go to another process."""
-    stream, root = io.StringIO(), logging.getLogger()
+    stream, root = stream or io.StringIO(), logging.getLogger()
     level, handlers = root.level, root.handlers
     root.handlers = []
     try:
@@ -52,6 +54,31 @@ def test_a_trace_keeps_its_own_lines_and_no_others() -> None:
     harmless(stream.getvalue())
     assert "ValueError: a\\x1b[31m\\x0aFORGED" in stream.getvalue()
     assert re.search(r'^  File ".*test_logs.py", line \d+, in ', stream.getvalue(), re.MULTILINE)
+
+
+def test_journal_of_systemd_learns_how_urgent_each_line_is(tmp_path: Path, monkeypatch) -> None:
+    with (tmp_path / "journal").open("w+") as stream:
+        seen = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{seen.st_dev}:{seen.st_ino}")
+        with logged(stream):
+            logging.getLogger("x").info("looked at %s", EVIL)
+            try:
+                raise ValueError(EVIL)
+            except ValueError:
+                logging.getLogger("x").warning("lost", exc_info=True)
+        stream.seek(0)
+        lines = stream.read().splitlines()
+    assert lines[0].startswith("<6>x: looked at a\\x1b")
+    assert len(lines) > 3
+    assert all(line.startswith("<4>") for line in lines[1:])
+
+
+def test_another_stream_than_the_journals_gets_no_priorities(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+    with (tmp_path / "log").open("w+") as stream, logged(stream):
+        logging.getLogger("x").info("plain")
+        stream.seek(0)
+        assert stream.read() == "x: plain\n"
 
 
 def test_nobody_logs_past_it() -> None:
