@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what is typed wrongly, what pipes and terminals get, and that every end has an exit code and a document."""
 
+import argparse
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from generators import outcomes
 from unxen import __version__
 from unxen.cli import main as main_module
 from unxen.cli import terminal, work
+from unxen.cli.arguments import VERBS as ALL_VERBS
 from unxen.cli.arguments import parse
 from unxen.cli.call import Call, guest_calls
 from unxen.cli.json_lines import JsonLines
@@ -360,3 +362,12 @@ def test_steps_as_json_are_a_line_each_and_harmless() -> None:
     assert "\x1b" not in "".join(json.dumps(row, ensure_ascii=False) for row in rows)
     stream.close()
     tell(StepBegun(Step.LOCK))
+
+
+@pytest.mark.parametrize("verb", sorted(set(ALL_VERBS) - {"watch", "hook"}))
+def test_every_verb_that_ends_by_itself_has_a_document(verb: str) -> None:
+    """A watcher's outcomes are in the journal, and a hook speaks to its platform."""
+    parser = argparse.ArgumentParser()
+    for add in ALL_VERBS[verb][1]:
+        add(parser)
+    assert "--json" in {option for action in parser._actions for option in action.option_strings}

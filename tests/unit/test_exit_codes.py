@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One table gives the exit codes, and nothing in it is missing, double or undocumented."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,3 +52,10 @@ def test_documentation_is_the_table() -> None:
 def test_verb_prints_every_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exit-codes"]) == 0
     assert [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()] == sorted(MEANINGS)
+
+
+def test_programs_get_the_same_table(capsys) -> None:
+    assert main(["exit-codes", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["exit_codes"]
+    assert {row["code"]: row["meaning"] for row in rows} == MEANINGS
+    assert {kind for row in rows for kind in row["kinds"]} == {kind.value for kind in REASON_CODES}

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guard and services are put in place and taken away whole, by systemd's own tool, and nothing of anybody else is touched."""
 
+import json
 import os
 import shutil
 import stat
 from pathlib import Path
 
 import pytest
+from unxen.cli import hooks
 from unxen.cli.main import main
 from unxen.errors import Refused
 from unxen.host import hook_files
@@ -158,3 +160,17 @@ def test_command_line_tells_each_place(host: HookFiles, monkeypatch: pytest.Monk
     assert f"{host.root / GUARD}: installed" in capsys.readouterr().out
     assert main(["hooks", "remove", "libvirt"]) == 0
     assert f"{host.root / GUARD}: removed" in capsys.readouterr().out
+
+
+@systemd
+def test_programs_are_told_what_was_done(host: HookFiles, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(hooks, "ROOT", host.root)
+    monkeypatch.setattr(hooks, "program_here", lambda _: host.program)
+    seen = []
+    for action in ("install", "status", "remove"):
+        assert main(["hooks", action, "libvirt", "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["action"], document["platform"], document["exit_code"]) == (action, "libvirt", 0)
+        seen.append({row["what"]: row["state"] for row in document["rows"]}[str(host.root / GUARD)])
+    assert seen == ["installed", "installed", "removed"]
+    assert not (host.root / GUARD).exists()

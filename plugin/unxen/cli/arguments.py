@@ -202,6 +202,7 @@ def _wait_option(parser: argparse.ArgumentParser) -> None:
 
 def _codes_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", action="store_true", help="as docs/exit-codes.md")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _config_options(parser: argparse.ArgumentParser) -> None:
@@ -302,6 +303,7 @@ def _hooks_options(parser: argparse.ArgumentParser) -> None:
         help="guests of Proxmox VE to install the hookscript in, or to take it from; without one remove takes it from all",
     )
     parser.add_argument("--storage", default="local", metavar="S", help="whose snippets it lies among (default local)")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 _Option = Callable[[argparse.ArgumentParser], None]

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`unxen hooks`: guard and services of a platform put in place, told, or taken away again.
 
-Writes through `host.hook_files`, and for the guests of Proxmox VE through the platform. Tells each thing on a line.
+Writes through `host.hook_files`, and for the guests of Proxmox VE through the platform. Tells each thing on a line, or all as JSON.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,18 +21,25 @@ from unxen.report.exit_codes import DONE
 # The package's place, and that of a checkout.
 PLACES = (Path("/usr/share/unxen/hooks"), Path(__file__).resolve().parents[3] / "hooks")
 ROOT = Path("/")
+Row = tuple[str, str]
+"""A file, a unit or a guest, and what was done to it or how it is."""
 
 
 def run(call: Call) -> int:
     """Installs, removes or lists: files and units of the host, or the hookscript of guests."""
     if call.targets and call.platform != "proxmox":
         raise refused(ReasonKind.USAGE, verb="hooks", problem=f"{call.platform} has one hook for all guests; name none")
-    for line in _lines(call):
-        sys.stdout.write(f"{visible(line)}\n")
+    if call.json:
+        rows = [{"what": visible(what), "state": visible(state)} for what, state in _rows(call)]
+        document = {"schema": 1, "action": call.action, "platform": call.platform, "exit_code": DONE, "rows": rows}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return DONE
+    for what, state in _rows(call):
+        sys.stdout.write(f"{visible(what)}: {visible(state)}\n")
     return DONE
 
 
-def _lines(call: Call) -> Iterator[str]:
+def _rows(call: Call) -> Iterator[Row]:
     """Named guests are meant alone; without names the host is, and for what tells or takes away every guest too."""
     if call.action == "remove":
         yield from _guests(call)
@@ -41,13 +49,13 @@ def _lines(call: Call) -> Iterator[str]:
         yield from _guests(call)
 
 
-def _host(call: Call) -> list[str]:
+def _host(call: Call) -> list[Row]:
     files = hook_files(load_settings())
     if call.action == "remove":
-        return [f"{each.place}: removed" for each in files.remove(call.platform)]
+        return [(str(each.place), "removed") for each in files.remove(call.platform)]
     if call.action == "install":
         done = files.install(call.platform)
-        return [f"{each.place}: {'replaced' if each.state is PieceState.OUTDATED else 'installed'}" for each in done]
+        return [(str(each.place), "replaced" if each.state is PieceState.OUTDATED else "installed") for each in done]
     return [_state(each) for each in files.status(call.platform)]
 
 
@@ -56,9 +64,9 @@ def hook_files(settings: Settings) -> HookFiles:
     return HookFiles(_sources(), settings.state_dir, program_here(sys.argv[0]), ROOT)
 
 
-def _state(found: Found) -> str:
+def _state(found: Found) -> Row:
     enabled = {None: "", True: ", enabled", False: ", not enabled"}[found.enabled]
-    return f"{found.place}: {found.state.value}{enabled}"
+    return str(found.place), f"{found.state.value}{enabled}"
 
 
 def _sources() -> Path:
@@ -68,7 +76,7 @@ def _sources() -> Path:
     return source
 
 
-def _guests(call: Call) -> list[str]:
+def _guests(call: Call) -> list[Row]:
     """The hookscript of Proxmox VE, which is a matter of each guest."""
     if call.platform != "proxmox":
         return []
