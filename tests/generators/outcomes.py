@@ -173,7 +173,10 @@ def judgement(verdict: Verdict, *chains: Chain, plan: tuple[Edit, ...] = (), rea
         XenFinding(XenPart.SERVICE, ControlSetNumber(1), "xennet", r"ControlSet001\Services\xennet", ("gplpv",), False),
     )
     bus = chains[0].bus if chains else Bus.UNKNOWN
-    notes = (Note(NoteKind.ARTICLE_SERVICE, "iaStorV", (("state", "not installed"),)),)
+    notes = (
+        Note(NoteKind.ARTICLE_SERVICE, "iaStorV", (("state", "not installed"),)),
+        Note(NoteKind.FIXED_ADDRESS, "LAN <1>", (("addresses", "192.0.2.10"), ("dns", "192.0.2.53"))),
+    )
     one = InstallationJudgement(ID, verdict, bus, chains, xen if chains else (), reasons, notes, False)
     made = Plan(PlanId("3f9a0b1c2d3e4f5a"), bus, (InstallationPlan(ID, plan),) if plan else ())
     return Judgement(verdict, bus, (one,), made, reasons)
