@@ -53,8 +53,13 @@ def definition_of(target: str, cluster: RemoteCluster) -> SeenDefinition:
 
 def marked_guests(cluster: RemoteCluster, vmids: tuple[str, ...]) -> tuple[Marked, ...]:
     """Every VM of the cluster with unxen's tag; with numbers given these, tagged or not."""
-    cluster.need((Task.LOOK,), vmids[0] if vmids else "")
-    rows = [cluster.guest(vmid) for vmid in vmids] or [row for row in cluster.guests() if has_tag(row.tags)]
+    for vmid in vmids:
+        cluster.need((Task.LOOK,), vmid)
+    seen = [cluster.guest(vmid) for vmid in vmids] or cluster.guests()
+    if not seen:
+        # A token that may see no VM at all would be told that none has the tag.
+        cluster.need((Task.LOOK,))
+    rows = [row for row in seen if vmids or has_tag(row.tags)]
     return tuple(_marked(row, cluster.config(row.vmid).description, row.tags) for row in rows)
 
 

@@ -107,7 +107,15 @@ def test_every_other_phase_passes(vm) -> None:
 
 
 def test_start_that_goes_on_with_something_passes(vm) -> None:
-    for line in ("lock: backup", "lock: migrate", "lock: import", "vmstate: local:100/x.raw", "template: 1"):
+    for line in (
+        "lock: backup",
+        "lock: migrate",
+        "lock: import",
+        "lock: create",
+        "lock: rollback",
+        "vmstate: local:100/x.raw",
+        "template: 1",
+    ):
         vm.define("100", config(BOOT, ONLY_DISK, line))
         done = call(vm, "100", "pre-start")
         assert (done.returncode, done.stderr) == (0, ""), line

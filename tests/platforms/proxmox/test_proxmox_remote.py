@@ -69,7 +69,7 @@ def fake(tmp_path: Path) -> Iterator:
 
     def start(config: dict | None = None, *, rights: tuple[str, ...] = RIGHTS, **more: object) -> Fake:
         asked = {"vms": {"100": config or dict(CONFIG)}, "tokens": {TOKEN: SECRET}, "certs": str(tmp_path), **more}
-        asked["grants"] = [[TOKEN, "/", *rights]]
+        asked["grants"] = [[TOKEN, "/", *rights], *asked.pop("narrow", [])]
         argv = [sys.executable, HERE / "run_fakepve.py", json.dumps(asked)]
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         started.append(process)
@@ -317,6 +317,15 @@ def test_note_and_tag_show_who_switched_and_are_reported(fake, capfd) -> None:
     assert "scsi0 to sata0" in row["notes"][0]
     assert cluster.call("report", "proxmox:100") == 0
     assert "disks were not looked at" in " ".join(capfd.readouterr().out.split())
+
+
+def test_report_shows_what_a_narrow_token_may_see(fake, capfd) -> None:
+    cluster = fake({**CONFIG, "tags": "unxen"}, rights=(), narrow=[[TOKEN, "/vms/100", "VM.Audit"]])
+    assert cluster.call("report", "--json") == 0
+    assert [each["target"] for each in json.loads(capfd.readouterr().out)["guests"]] == [["proxmox:100"]]
+    blind = fake({**CONFIG, "tags": "unxen"}, rights=("Sys.Audit",))
+    assert blind.call("report", "--json") == 51
+    assert told(capfd)["details"]["missing"] == "VM.Audit"
 
 
 def test_token_that_may_leave_no_note_switches_all_the_same(fake, capfd, caplog) -> None:
