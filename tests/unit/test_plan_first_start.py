@@ -50,7 +50,8 @@ def test_settings_by_hand_are_told_by_the_name_that_people_see() -> None:
 
 
 def test_fixed_servers_beside_a_lease_are_settings_too() -> None:
-    (note,) = with_cards(Card("LAN", dhcp=True, lease="192.0.2.7", dns="192.0.2.1"))[NoteKind.FIXED_ADDRESS]
+    card = Card("LAN", dhcp=True, lease="192.0.2.7", addresses=["192.0.2.8"], dns="192.0.2.1")
+    (note,) = with_cards(card)[NoteKind.FIXED_ADDRESS]
     assert dict(note.details)["addresses"] == "DNS servers only"
 
 

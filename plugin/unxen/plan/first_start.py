@@ -41,15 +41,14 @@ def _fixed(examined: Examined) -> Iterator[Note]:
 
 
 def _addresses(interface: Interface) -> str:
-    found = interface.settings.addresses
-    return ", ".join(found) if found else "DNS servers only"
+    return ", ".join(interface.held) or "DNS servers only"
 
 
 def _kept(examined: Examined) -> Iterator[Note]:
     """Addresses that interfaces without an adapter, or more than one interface, lay claim to."""
     holders: dict[str, list[Interface]] = {}
     for each in interfaces(examined.deciding, examined.system.network):
-        for address in each.settings.addresses if each.fixed else ():
+        for address in each.held:
             holders.setdefault(address, []).append(each)
     claimed = [(address, found) for address, found in holders.items() if len(found) > 1 or found[0].gone]
     for address, found in claimed[:MOST_CARDS]:

@@ -32,10 +32,14 @@ class Interface:
     adapters: tuple[str, ...]
 
     @property
+    def held(self) -> tuple[str, ...]:
+        """The addresses that it has by hand; what stands beside DHCP is from before."""
+        return () if self.dhcp is True else self.settings.addresses
+
+    @property
     def fixed(self) -> bool:
         """Whether anything was set by hand that a new card will not have."""
-        by_hand = self.dhcp is not True and bool(self.settings.addresses)
-        return by_hand or bool(self.settings.dns or self.dns6)
+        return bool(self.held or self.settings.dns or self.dns6)
 
 
 def interfaces(view: View, network: NetworkFacts | None) -> tuple[Interface, ...]:

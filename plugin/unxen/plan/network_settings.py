@@ -124,4 +124,4 @@ def _is_dotted(text: str) -> bool:
 
 
 def _claim(each: Interface, set_again: set[str]) -> OldClaim:
-    return OldClaim(each.guid, each.name, tuple(address for address in each.settings.addresses if address in set_again))
+    return OldClaim(each.guid, each.name, tuple(address for address in each.held if address in set_again))
