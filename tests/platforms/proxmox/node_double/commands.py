@@ -137,6 +137,8 @@ def start(node: Node, vmid: str) -> None:
             if code:
                 die(f"hookscript error for {vmid} on pre-start: command '{program} {vmid} pre-start' failed: exit code {code}")
         pid_file = node.run / f"{vmid}.pid"
+        # There before the machine, which ends when it finds no file.
+        pid_file.touch()
         process = subprocess.Popen(
             ["/bin/sh", "-c", "exec sleep 300", str(pid_file)] if node.fault("dies_at_once") else _machine(pid_file),
             stdin=subprocess.DEVNULL,
