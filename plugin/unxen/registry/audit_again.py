@@ -2,7 +2,7 @@
 """A hive that differs in a few cells from one that was walked is audited by those cells, and as much is known of it as by a walk.
 
 Touches only the bytes it is given. Says nothing of a hive that is laid out otherwise or has any flaw but leaked cells: None, and it
-has to be walked whole. Why this proves as much: decision 023.
+has to be walked whole. Why this proves as much: decision 024.
 """
 
 from array import array
