@@ -107,6 +107,13 @@ def test_dry_run_says_that_the_disk_is_unchanged() -> None:
     assert "the disk is unchanged" in " ".join(text.split())
 
 
+def test_broken_bus_of_a_guest_that_is_left_alone_is_not_called_healthy() -> None:
+    outcome = replace(outcomes.healthy(), judgement=outcomes.judgement(Verdict.HEALTHY, outcomes.broken_chain(Bus.SATA)))
+    said = text_of(outcome, width=200)
+    assert "healthy" not in said
+    assert "no Xen drivers are in the way, but Windows would not start from sata as it is; unxen inspect --bus sata tells" in said
+
+
 def test_quiet_is_the_verdict_alone() -> None:
     assert headline(outcomes.healthy(), Context()).count("\n") == 1
 

@@ -137,7 +137,14 @@ def _nothing_to_do(outcome: Outcome) -> str:
     chains = [chain for each in judged for chain in each.chains if chain.bus is each.bus]
     if chains and all(chain.whole for chain in chains):
         return f"healthy: Windows reaches its system disk on {chains[0].bus.value}, nothing to do"
+    if chains:
+        return f"left alone: no Xen drivers are in the way, but {_broken_on(chains[0].bus)}"
     return "healthy: no Xen drivers are in the way, nothing to do"
+
+
+def _broken_on(bus: Bus) -> str:
+    """A guest that has another illness is not healed unasked, and not called healthy."""
+    return f"Windows would not start from {bus.value} as it is; unxen inspect --bus {bus.value} tells why and what would mend it"
 
 
 def _reason(reason: Reason, context: Context, first: bool) -> list[str]:
