@@ -4,21 +4,19 @@
 import hashlib
 import json
 import subprocess
-from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
 import pytest
 from generators.disks import MIB, make_disk
 from generators.hives import GENERATION, driver_files, windows_hive
 from generators.kernels import kernel
 from generators.xva import ExportedDisk, ExportedMachine, make_xva
 from lxml import etree
+from published import checked
 from unxen.cli.main import main
 from unxen.host.disk_sink import RawSink
 
 pytestmark = pytest.mark.disk
-SCHEMA = json.loads(files("unxen.report").joinpath("conversion.schema.json").read_text())
 
 
 NETKVM = '[ControlSet*\\Services\\netkvm]\n"Type"=dword:1\n"Start"=dword:3\n"ImagePath"=expand:System32\\drivers\\netkvm.sys\n'
@@ -117,7 +115,7 @@ def test_wrong_format_in_a_definition_is_seen(unxen, tmp_path):
 def test_document_keeps_to_its_schema(unxen, disks, tmp_path):
     for arguments in ((xl_file(tmp_path, disks["ten"]),), (xl_file(tmp_path, tmp_path / "gone.raw"), "--to", "proxmox")):
         code, out, err = unxen(*arguments, "--json")
-        jsonschema.validate(json.loads(out), SCHEMA)
+        checked("conversion", out)
         assert (code, err) == (0, "")
 
 

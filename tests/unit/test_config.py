@@ -179,8 +179,8 @@ def test_shown_configuration_can_be_read_again(tmp_path: Path, monkeypatch, caps
     shown = tomllib.loads(capsys.readouterr().out)
     assert (shown["preference"], shown["undo_days"]) == (["ide"], 30)
     assert main(["config", "show", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["preference"] == {"value": ["ide"], "source": str(path), "line": "1"}
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    assert settings["preference"] == {"value": ["ide"], "source": str(path), "line": 1}
 
 
 def test_wrong_configuration_is_told_by_the_verb_that_shows_it(tmp_path: Path, monkeypatch, capsys) -> None:

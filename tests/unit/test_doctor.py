@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`doctor` finds what is missing on a host, tells the command that mends it, and changes nothing."""
 
-import json
 import sqlite3
 from pathlib import Path
 
 import pytest
+from published import checked
 from unxen.cli.main import main
 from unxen.errors import refused
 from unxen.host.hook_files import HookFiles
@@ -39,7 +39,7 @@ def test_begun_commit_comes_first_and_decides_the_exit_code(own_state: Path, cap
         for before, after in zip(list(EntryState)[:4], list(EntryState)[1:5], strict=True):
             journal.move(entry, before, after)
     assert main(["doctor", "--json"]) == 44
-    document = json.loads(capsys.readouterr().out)
+    document = checked("doctor", capsys.readouterr().out)
     first = document["checks"][0]
     assert (first["name"], first["state"], first["reason"]["kind"]) == ("unfinished commits", "failed", "commit-unfinished")
     assert "/images/win.raw" in first["reason"]["what"]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guard and services are put in place and taken away whole, by systemd's own tool, and nothing of anybody else is touched."""
 
-import json
 import os
 import shutil
 import stat
 from pathlib import Path
 
 import pytest
+from published import checked
 from unxen.cli import hooks
 from unxen.cli.main import main
 from unxen.errors import Refused
@@ -169,7 +169,7 @@ def test_programs_are_told_what_was_done(host: HookFiles, monkeypatch, capsys) -
     seen = []
     for action in ("install", "status", "remove"):
         assert main(["hooks", action, "libvirt", "--json"]) == 0
-        document = json.loads(capsys.readouterr().out)
+        document = checked("hooks", capsys.readouterr().out)
         assert (document["action"], document["platform"], document["exit_code"]) == (action, "libvirt", 0)
         seen.append({row["what"]: row["state"] for row in document["rows"]}[str(host.root / GUARD)])
     assert seen == ["installed", "installed", "removed"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from generators import outcomes
+from published import checked
 from unxen.cli.main import main
 from unxen.journal.history import forget, past_outcomes, remember
 from unxen.journal.store import open_journal
@@ -146,7 +147,7 @@ def test_refusal_at_the_command_line_is_in_the_report_and_a_typing_mistake_is_no
     assert main(["repair", missing]) == 10
     assert main(["repair", str(tmp_path / "no-format")]) == 2
     assert main(["report", "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["guests"]
+    (row,) = checked("report", capsys.readouterr().out)["guests"]
     assert (row["outcome"]["target"], row["outcome"]["exit_code"]) == ([missing], 10)
     assert main(["report", "another"]) == 0
     assert "nothing was repaired" in capsys.readouterr().out

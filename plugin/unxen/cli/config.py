@@ -26,8 +26,8 @@ def run(call: Call) -> int:
         return DONE
     rows = origins()
     if call.json:
-        document = {each.name: {"value": _plain(each.value), "source": each.place or "default", "line": each.line} for each in rows}
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        document = {"schema": 1, "settings": {each.name: _row(each) for each in rows}}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         sys.stdout.write("".join(_line(each) for each in rows))
     return DONE
@@ -37,6 +37,12 @@ def example() -> str:
     """A configuration file in which everything is explained and nothing is set."""
     rows = "".join(f"\n# {key.meaning}\n# {name} = {key.example}\n" for name, key in KEYS.items())
     return f"{EXAMPLE_HEAD}{rows}"
+
+
+def _row(origin: Origin) -> dict[str, Any]:
+    """Values are exact, for they are meant to be used; JSON's own escapes keep them from a terminal."""
+    line = int(origin.line) if origin.line else None
+    return {"value": _plain(origin.value), "source": visible(origin.place or "default"), "line": line}
 
 
 def _line(origin: Origin) -> str:

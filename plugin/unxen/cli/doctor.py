@@ -14,9 +14,8 @@ from unxen.cli.terminal import style_for
 from unxen.host.config import load_settings
 from unxen.model.checkup import Check, CheckState
 from unxen.platforms.proxmox.access import access_to
-from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE, REASON_CODES
-from unxen.report.messages import tell_reason
+from unxen.report.json import escaped, reason_document
 from unxen.report.text_doctor import check_lines
 from unxen.workflow.doctor import examine
 
@@ -34,13 +33,11 @@ def run(call: Call) -> int:
             sys.stdout.flush()
     code = next((REASON_CODES[each.why.kind] for each in checks if each.state is CheckState.FAILED and each.why), DONE)
     if call.json:
-        sys.stdout.write(json.dumps({"schema": 1, "exit_code": code, "checks": [_row(each) for each in checks]}, indent=2) + "\n")
+        document = {"schema": 1, "exit_code": code, "checks": [_row(each) for each in checks]}
+        sys.stdout.write(json.dumps(escaped(document), indent=2) + "\n")
     return code
 
 
 def _row(check: Check) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": check.name, "state": check.state.value, "found": visible(check.found)}
-    if check.why is not None:
-        told = tell_reason(check.why)
-        row["reason"] = {"kind": check.why.kind.value, "what": told.what, "cause": told.cause, "remedy": told.remedy}
-    return row
+    why = reason_document(check.why) if check.why is not None else None
+    return {"name": check.name, "state": check.state.value, "found": check.found, "reason": why}

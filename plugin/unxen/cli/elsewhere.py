@@ -15,7 +15,6 @@ from unxen.cli.terminal import style_for
 from unxen.cli.work import Result, failure
 from unxen.errors import Refused, refused
 from unxen.host.config import load_settings
-from unxen.model.codec import encode
 from unxen.model.reason import ReasonKind
 from unxen.platforms.proxmox.access import access_to
 from unxen.platforms.proxmox.api import RemoteCluster
@@ -23,6 +22,7 @@ from unxen.platforms.proxmox.node import is_vmid
 from unxen.platforms.schemes import name_in, scheme_of
 from unxen.report import text_elsewhere as text
 from unxen.report.exit_codes import DONE, REASON_CODES
+from unxen.report.json import definition_document, escaped
 from unxen.workflow import elsewhere
 
 
@@ -59,7 +59,7 @@ def _switch(target: str, call: Call, cluster: RemoteCluster) -> int:
     assert call.bus is not None
     dry_run = call.dry_run or call.verb == "plan"
     done = elsewhere.switch(target, call.bus, cluster, load_settings(), dry_run=dry_run)
-    definition = [encode(each) for each in done.changes]
+    definition = [definition_document(each) for each in done.changes]
     document = {"schema": 1, "target": [target], "dry_run": dry_run, "definition": definition, "entry": done.entry}
     _tell(call, document, text.switched_text(target, done, dry_run=dry_run))
     return DONE
@@ -78,7 +78,8 @@ def _report(call: Call, cluster: RemoteCluster) -> int:
 
 def _tell(call: Call, document: dict[str, Any], words: str) -> None:
     json_wanted = call.json or call.form == "json"
-    sys.stdout.write(json.dumps(document, indent=2 if len(call.targets) < 2 else None) + "\n" if json_wanted else words)
+    written = json.dumps(escaped(document), indent=2 if len(call.targets) < 2 else None) + "\n"
+    sys.stdout.write(written if json_wanted else words)
 
 
 _VERBS: dict[str, Callable[[str, Call, RemoteCluster], int]] = {

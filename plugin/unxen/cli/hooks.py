@@ -7,22 +7,35 @@ Writes through `host.hook_files`, and for the guests of Proxmox VE through the p
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unxen.cli.call import Call
 from unxen.errors import refused
 from unxen.host.config import load_settings
-from unxen.host.hook_files import Found, HookFiles, PieceState, program_here
+from unxen.host.hook_files import HookFiles, PieceState, program_here
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Settings
 from unxen.report.escape import visible
 from unxen.report.exit_codes import DONE
+from unxen.report.json import escaped
 
 # The package's place, and that of a checkout.
 PLACES = (Path("/usr/share/unxen/hooks"), Path(__file__).resolve().parents[3] / "hooks")
 ROOT = Path("/")
-Row = tuple[str, str]
-"""A file, a unit or a guest, and what was done to it or how it is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file, a unit or a guest, and what was done to it or how it is.
+
+    `enabled` is None for what is no unit, and where systemd cannot say; `hookscript` is the volume that a guest calls.
+    """
+
+    what: str
+    state: str
+    enabled: bool | None = None
+    hookscript: str | None = None
 
 
 def run(call: Call) -> int:
@@ -30,12 +43,12 @@ def run(call: Call) -> int:
     if call.targets and call.platform != "proxmox":
         raise refused(ReasonKind.USAGE, verb="hooks", problem=f"{call.platform} has one hook for all guests; name none")
     if call.json:
-        rows = [{"what": visible(what), "state": visible(state)} for what, state in _rows(call)]
+        rows = [asdict(each) for each in _rows(call)]
         document = {"schema": 1, "action": call.action, "platform": call.platform, "exit_code": DONE, "rows": rows}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        sys.stdout.write(json.dumps(escaped(document), indent=2) + "\n")
         return DONE
-    for what, state in _rows(call):
-        sys.stdout.write(f"{visible(what)}: {visible(state)}\n")
+    for each in _rows(call):
+        sys.stdout.write(visible(f"{each.what}: {_words(each)}") + "\n")
     return DONE
 
 
@@ -52,11 +65,11 @@ def _rows(call: Call) -> Iterator[Row]:
 def _host(call: Call) -> list[Row]:
     files = hook_files(load_settings())
     if call.action == "remove":
-        return [(str(each.place), "removed") for each in files.remove(call.platform)]
+        return [Row(str(each.place), "removed") for each in files.remove(call.platform)]
     if call.action == "install":
         done = files.install(call.platform)
-        return [(str(each.place), "replaced" if each.state is PieceState.OUTDATED else "installed") for each in done]
-    return [_state(each) for each in files.status(call.platform)]
+        return [Row(str(each.place), "replaced" if each.state is PieceState.OUTDATED else "installed") for each in done]
+    return [Row(str(each.place), each.state.value, each.enabled) for each in files.status(call.platform)]
 
 
 def hook_files(settings: Settings) -> HookFiles:
@@ -64,9 +77,9 @@ def hook_files(settings: Settings) -> HookFiles:
     return HookFiles(_sources(), settings.state_dir, program_here(sys.argv[0]), ROOT)
 
 
-def _state(found: Found) -> Row:
-    enabled = {None: "", True: ", enabled", False: ", not enabled"}[found.enabled]
-    return str(found.place), f"{found.state.value}{enabled}"
+def _words(row: Row) -> str:
+    enabled = {None: "", True: ", enabled", False: ", not enabled"}[row.enabled]
+    return f"{row.state}{enabled}" + (f" ({row.hookscript})" if row.hookscript else "")
 
 
 def _sources() -> Path:
@@ -82,4 +95,4 @@ def _guests(call: Call) -> list[Row]:
         return []
     from unxen.cli.hookscripts import told
 
-    return told(call, _sources())
+    return [Row(f"proxmox:{vmid}", state, hookscript=volume) for vmid, state, volume in told(call, _sources())]

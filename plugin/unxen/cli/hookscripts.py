@@ -13,8 +13,8 @@ from unxen.platforms.proxmox.hookscript import NAME, Snippet
 from unxen.platforms.proxmox.node import is_vmid, local_node
 
 
-def told(call: Call, sources: Path) -> list[tuple[str, str]]:
-    """Each guest, and what was done or how it is."""
+def told(call: Call, sources: Path) -> list[tuple[str, str, str | None]]:
+    """Number of each guest, what was done or how it is, and the hookscript that it calls now."""
     for each in call.targets:
         if not is_vmid(each):
             raise refused(ReasonKind.USAGE, each, verb="hooks", problem="the number of a virtual machine is expected")
@@ -22,10 +22,10 @@ def told(call: Call, sources: Path) -> list[tuple[str, str]]:
     if call.action == "install":
         return _install(snippet, sources / "proxmox" / NAME, call.targets)
     if call.action == "remove":
-        return [(f"proxmox:{vmid}", "removed") for vmid in snippet.remove(call.targets)]
-    return [(f"proxmox:{vmid}", snippet.volume) for vmid in snippet.users() if not call.targets or vmid in call.targets]
+        return [(vmid, "removed", None) for vmid in snippet.remove(call.targets)]
+    return [(vmid, "installed", snippet.volume) for vmid in snippet.users() if not call.targets or vmid in call.targets]
 
 
-def _install(snippet: Snippet, source: Path, vmids: tuple[str, ...]) -> list[tuple[str, str]]:
+def _install(snippet: Snippet, source: Path, vmids: tuple[str, ...]) -> list[tuple[str, str, str | None]]:
     done = snippet.install(source, vmids)
-    return [(f"proxmox:{vmid}", f"{'installed' if vmid in done else 'had it already'} ({snippet.volume})") for vmid in vmids]
+    return [(vmid, "installed" if vmid in done else "unchanged", snippet.volume) for vmid in vmids]

@@ -61,7 +61,7 @@ def document(outcome: Outcome) -> Document:
         "dry_run": outcome.dry_run,
         "changed": outcome.changed,
         "stale": facts.stale if facts else False,
-        "reasons": [_reason(each) for each in outcome.reasons],
+        "reasons": [reason_document(each) for each in outcome.reasons],
         "notes": [_note(each) for each in outcome.notes],
         "disks": [_disk(each) for each in facts.disks] if facts else [],
         "installations": _installations(facts, judgement),
@@ -69,7 +69,7 @@ def document(outcome: Outcome) -> Document:
         "chains_after": [_chain(chain, of) for of in _judged(outcome.after) for chain in of.chains if chain.bus is of.bus],
         "xen": [_xen(each, of.installation) for of in _judged(judgement) for each in of.xen],
         "plan": _plan(judgement.plan) if judgement and not judgement.plan.empty else None,
-        "definition": [_definition(each) for each in outcome.definition],
+        "definition": [definition_document(each) for each in outcome.definition],
         "switched": outcome.switched,
         "delivery": outcome.delivery or None,
         "undo": {"entry": outcome.entry} if outcome.entry is not None else None,
@@ -94,7 +94,8 @@ def _details(details: Details) -> Document:
     return dict(details)
 
 
-def _reason(reason: Reason) -> Document:
+def reason_document(reason: Reason) -> Document:
+    """Why something was refused, as every document has it; strings not yet escaped."""
     told = tell_reason(reason)
     return {
         "kind": reason.kind.value,
@@ -111,7 +112,8 @@ def _note(note: Note) -> Document:
     return {"kind": note.kind.value, "subject": note.subject, "details": _details(note.details), "text": tell_note(note)}
 
 
-def _definition(change: DefinitionChange) -> Document:
+def definition_document(change: DefinitionChange) -> Document:
+    """One change of a definition, as every document has it; strings not yet escaped."""
     return {
         "part": change.part.value,
         "subject": change.subject,
@@ -156,7 +158,7 @@ def _installation(seen: Installation, judged: InstallationJudgement | None) -> D
         "bus": judged.bus.value if judged and judged.bus is not Bus.UNKNOWN else None,
         "ran_on_kvm": judged.ran_on_kvm if judged else None,
         "cards": list(judged.cards) if judged else [],
-        "reasons": [_reason(each) for each in (judged.reasons if judged else seen.troubles)],
+        "reasons": [reason_document(each) for each in (judged.reasons if judged else seen.troubles)],
         "notes": [_note(each) for each in judged.notes] if judged else [],
     }
 

@@ -399,7 +399,7 @@ REASON_TEXTS: dict[ReasonKind, ReasonText] = {
     ReasonKind.PLATFORM_REFUSED: ReasonText(
         "the platform does not take {subject}[: {problem}]",
         "[{cause}]",
-        "Give the paths of its disk images instead, with the virtual machine shut down.",
+        "Mend that on the platform; or, where its disk images are, give unxen their paths, with the virtual machine shut down.",
     ),
     ReasonKind.FOREIGN_FILE: ReasonText(
         "{subject} is there already and is not unxen's",

@@ -12,6 +12,7 @@ from unxen.model.elsewhere import Marked, SeenDefinition, Slot, Switched
 from unxen.model.ids import Bus
 from unxen.model.reason import Reason
 from unxen.report.escape import clipped
+from unxen.report.json import reason_document
 from unxen.report.layout import Style, heading, labelled, wrapped
 from unxen.report.messages import bus_words, tell_definition, tell_reason
 
@@ -71,7 +72,7 @@ def undone_sentence(entry: int) -> str:
 
 
 def definition_document(seen: SeenDefinition) -> dict[str, Any]:
-    """The same for programs."""
+    """The same for programs; strings not yet escaped."""
     return {
         "schema": 1,
         "disks_seen": False,
@@ -81,13 +82,13 @@ def definition_document(seen: SeenDefinition) -> dict[str, Any]:
         "firmware": seen.machine.firmware.value,
         "offered": [each.value for each in seen.machine.offered],
         "slots": [encode(each) for each in seen.slots],
-        "against": [_reason(each) for each in seen.against],
+        "against": [reason_document(each) for each in seen.against],
         "lacking": {task: list(names) for task, names in seen.lacking.items()},
     }
 
 
 def marked_document(marked: Marked) -> dict[str, Any]:
-    """One VM of a list."""
+    """One VM of a list; strings not yet escaped."""
     values = {"name": marked.name, "node": marked.node, "running": marked.running, "tagged": marked.tagged}
     return {"target": [marked.target], **values, "notes": [clipped(each) for each in marked.notes]}
 
@@ -117,8 +118,3 @@ def _notes(marked: Marked, style: Style) -> list[str]:
     for each in marked.notes:
         lines += wrapped(style, clipped(each), "    ", "      ")
     return lines
-
-
-def _reason(why: Reason) -> dict[str, Any]:
-    told = tell_reason(why)
-    return {"kind": why.kind.value, "subject": why.subject, "what": told.what, "cause": told.cause, "remedy": told.remedy}

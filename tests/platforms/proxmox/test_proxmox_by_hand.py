@@ -2,7 +2,6 @@
 """inspect, repair and undo of a VM by its number, on a node that is a double, with real disks."""
 
 import hashlib
-import json
 import os
 import signal
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from forbidden import destructive
 from generators.disks import run
 from node_double import storage
+from published import checked
 from unxen.cli.main import main
 from unxen.platforms.proxmox.node import LocalNode
 from vms import PLACE, VOLUME, config, disk
@@ -45,7 +45,7 @@ def digest(double, place: str = PLACE) -> str:
 
 
 def document(capfd) -> dict:
-    return json.loads(capfd.readouterr().out)
+    return checked("outcome", capfd.readouterr().out)
 
 
 def changes_asked(double) -> list[list[str]]:

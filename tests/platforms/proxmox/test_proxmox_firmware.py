@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk under the firmware that it was made for, on a node that is a double: its EFI disk made by Proxmox, and the way back."""
 
-import json
-
 import pytest
 from generators.disks import MIB, make_disk
 from generators.hives import driver_files, windows_hive
+from published import checked
 from unxen.cli.main import main
 from unxen.errors import Refused
 from unxen.model.ids import Firmware
@@ -33,7 +32,7 @@ def disks(tmp_path_factory):
 def called(capfd, *arguments: str) -> tuple[int, dict]:
     capfd.readouterr()
     code = main([*arguments, "--json"])
-    return code, json.loads(capfd.readouterr().out)
+    return code, checked("outcome", capfd.readouterr().out)
 
 
 def firmware(double) -> dict[str, str]:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from published import checked
 from unxen.cli.main import main
 from vms import PLACE, VOLUME, config, disk
 
@@ -178,10 +179,21 @@ def test_removal_leaves_no_trace_where_there_was_none(vm, capfd) -> None:
     path = vm.node.config_path("100")
     path.write_text(path.read_text() + f"\n[before]\nhookscript: {SNIPPET}\nname: x\n")
     assert main(["hooks", "status", "proxmox"]) == 0
-    assert capfd.readouterr().out.splitlines()[-1] == f"proxmox:100: {SNIPPET}"
+    assert capfd.readouterr().out.splitlines()[-1] == f"proxmox:100: installed ({SNIPPET})"
     assert main(["hooks", "remove", "proxmox"]) == 0
     assert "hookscript" not in path.read_text()
     assert vm.conf("100").snapshots["before"] == {"name": "x"}
+
+
+def test_programs_are_told_of_each_guest(vm, capfd) -> None:
+    states = {"install": "unchanged", "status": "installed", "remove": "removed"}
+    for action, state in states.items():
+        assert main(["hooks", action, "proxmox", "100", "--json"]) == 0
+        (row,) = checked("hooks", capfd.readouterr().out)["rows"]
+        volume = None if action == "remove" else SNIPPET
+        assert row == {"what": "proxmox:100", "state": state, "enabled": None, "hookscript": volume}
+    assert main(["hooks", "status", "proxmox", "--json"]) == 0
+    assert all(each["hookscript"] is None for each in checked("hooks", capfd.readouterr().out)["rows"])
 
 
 def test_installing_twice_does_not_make_it_its_own_predecessor(vm) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`unxen import`: from a file to a VM that boots, whatever the format, and nothing left over when it fails."""
 
-import json
 import struct
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from generators.disks import MIB, run
 from generators.xva import ExportedDisk, ExportedMachine, make_xva
 from node_double import storage
+from published import checked
 from unxen.cli.main import main
 from unxen.host.nbd_client import NbdClient
 from vms import config, disk
@@ -37,7 +37,7 @@ def converted(source: Path, path: Path, *options: str) -> Path:
 
 
 def document(capfd) -> dict:
-    return json.loads(capfd.readouterr().out)
+    return checked("outcome", capfd.readouterr().out)
 
 
 def volumes(double) -> list[str]:

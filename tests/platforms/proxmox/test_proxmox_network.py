@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VM's configuration names the card where Windows does not."""
 
-import json
-
 import pytest
 from generators.disks import MIB, make_disk
 from generators.hives import driver_files, windows_hive
 from generators.network import Card
+from published import checked
 from unxen.cli.main import main
 from unxen.platforms.proxmox.config import parse
 from unxen.platforms.proxmox.guests import macs_of
@@ -21,7 +20,7 @@ def test_configuration_names_the_card(double, tmp_path, capfd) -> None:
     double.define("100", config(f"sata0: {VOLUME},size=64M", "boot: order=sata0"))
     capfd.readouterr()
     assert main(["network", "proxmox:100", "--json"]) == 0
-    (installation,) = json.loads(capfd.readouterr().out)["installations"]
+    (installation,) = checked("network", capfd.readouterr().out)["installations"]
     assert [(each["mac"], each["mac_from"]) for each in installation["cards"]] == [("52:54:00:00:00:01", "definition")]
 
 

@@ -2,11 +2,11 @@
 """virtio as the second stage, on a node that is a double: one request with proof, none without; a file gets the verdict alone."""
 
 import hashlib
-import json
 
 import pytest
 from generators.disks import MIB, make_disk
 from generators.hives import driver_files, windows_hive
+from published import checked
 from unxen.cli.main import main
 from vms import PLACE, VOLUME, config
 
@@ -34,7 +34,7 @@ def vm(double, ready):
 def called(capfd, *arguments: str) -> tuple[int, dict]:
     capfd.readouterr()
     code = main([*arguments, "--json"])
-    return code, json.loads(capfd.readouterr().out)
+    return code, checked("outcome", capfd.readouterr().out)
 
 
 def slots(double) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from published import checked
 from unxen.cli.main import main
 from unxen.errors import Refused
 from unxen.platforms.proxmox.access import PRIVILEGES, Access, Task, access_to, lacking, parse_token
@@ -97,7 +98,7 @@ def finished(process: subprocess.Popen) -> list[list[str]]:
 
 
 def told(capfd) -> dict:
-    (reason,) = json.loads(capfd.readouterr().out)["reasons"]
+    (reason,) = checked("outcome", capfd.readouterr().out)["reasons"]
     return reason
 
 
@@ -107,7 +108,7 @@ def test_boot_disk_moves_with_its_place_in_the_order(fake, capfd) -> None:
     assert "scsi0 to sata0" in capfd.readouterr().out
     assert cluster.config()["scsi0"].startswith(DISK)
     assert cluster.switch("--bus", "sata", "--json") == 0
-    changes = json.loads(capfd.readouterr().out)["definition"]
+    changes = checked("remote-switch", capfd.readouterr().out)["definition"]
     assert [each["part"] for each in changes] == ["disk-bus", "disk-option", "boot-order"]
     config = cluster.config()
     assert config["sata0"].startswith(DISK)
@@ -222,7 +223,7 @@ def test_definition_is_told_without_its_disks(fake, capfd) -> None:
     cluster = fake()
     before = cluster.config()
     assert cluster.call("inspect", "proxmox:100", "--json") == 0
-    told_of = json.loads(capfd.readouterr().out)
+    told_of = checked("remote-inspect", capfd.readouterr().out)
     assert (told_of["disks_seen"], told_of["bus"], told_of["machine"], told_of["firmware"]) == (False, "scsi-lsi", "i440fx", "bios")
     assert told_of["slots"] == [{"place": "scsi0", "volume": DISK, "bus": "scsi-lsi"}]
     assert told_of["offered"] == ["ide", "sata", "virtio-blk", "virtio-scsi"]
@@ -236,7 +237,7 @@ def test_definition_is_told_without_its_disks(fake, capfd) -> None:
 def test_what_is_in_the_way_is_told_with_what_the_token_lacks(fake, capfd) -> None:
     cluster = fake({**CONFIG, "lock": "backup"}, status="running", rights=without("VM.Config.Disk", "VM.Config.Options"))
     assert cluster.call("inspect", "proxmox:100", "--json") == 50
-    told_of = json.loads(capfd.readouterr().out)
+    told_of = checked("remote-inspect", capfd.readouterr().out)
     assert [each["kind"] for each in told_of["against"]] == ["in-use", "guest-locked"]
     assert told_of["lacking"] == {"move": ["VM.Config.Disk"], "note": ["VM.Config.Options"]}
     assert cluster.call("inspect", "proxmox:100") == 50
@@ -271,7 +272,7 @@ def test_undo_gives_the_definition_back_once(fake, capfd) -> None:
     assert cluster.switch("--bus", "sata") == 0
     capfd.readouterr()
     assert cluster.call("undo", "proxmox:100", "--json") == 0
-    assert json.loads(capfd.readouterr().out)["switched"] is True
+    assert checked("outcome", capfd.readouterr().out)["switched"] is True
     assert "sata0" not in cluster.config()
     assert cluster.call("undo", "proxmox:100") == 0
     assert "undone" in capfd.readouterr().out
@@ -297,7 +298,7 @@ def test_refused_switch_can_be_tried_again_and_undone(fake, capfd) -> None:
     assert cluster.switch("--bus", "sata", "--json") == 50
     capfd.readouterr()
     assert cluster.switch("--bus", "sata", "--json") == 0
-    assert json.loads(capfd.readouterr().out)["entry"] == 1
+    assert checked("remote-switch", capfd.readouterr().out)["entry"] == 1
     assert cluster.call("undo", "proxmox:100", "--quiet") == 0
     assert cluster.config()["scsi0"].startswith(DISK)
 
@@ -312,7 +313,7 @@ def test_note_and_tag_show_who_switched_and_are_reported(fake, capfd) -> None:
     assert sorted(config["tags"].split(";")) == ["prod", "unxen"]
     capfd.readouterr()
     assert cluster.call("report", "--json") == 0
-    (row,) = json.loads(capfd.readouterr().out)["guests"]
+    (row,) = checked("remote-report", capfd.readouterr().out)["guests"]
     assert (row["target"], row["running"], row["tagged"]) == (["proxmox:100"], False, True)
     assert "scsi0 to sata0" in row["notes"][0]
     assert cluster.call("report", "proxmox:100") == 0
@@ -322,7 +323,7 @@ def test_note_and_tag_show_who_switched_and_are_reported(fake, capfd) -> None:
 def test_report_shows_what_a_narrow_token_may_see(fake, capfd) -> None:
     cluster = fake({**CONFIG, "tags": "unxen"}, rights=(), narrow=[[TOKEN, "/vms/100", "VM.Audit"]])
     assert cluster.call("report", "--json") == 0
-    assert [each["target"] for each in json.loads(capfd.readouterr().out)["guests"]] == [["proxmox:100"]]
+    assert [each["target"] for each in checked("remote-report", capfd.readouterr().out)["guests"]] == [["proxmox:100"]]
     blind = fake({**CONFIG, "tags": "unxen"}, rights=("Sys.Audit",))
     assert blind.call("report", "--json") == 51
     assert told(capfd)["details"]["missing"] == "VM.Audit"
@@ -369,7 +370,7 @@ def test_call_that_asks_for_a_disk_from_elsewhere_is_wrong_usage(words: list[str
 def test_doctor_says_what_a_token_lacks(fake, capfd, missing: str, state: str, code: int) -> None:
     cluster = fake(rights=tuple(each for each in RIGHTS if each != missing))
     assert cluster.call("doctor", "--json") == code
-    row = next(each for each in json.loads(capfd.readouterr().out)["checks"] if each["name"] == f"token {TOKEN}")
+    row = next(each for each in checked("doctor", capfd.readouterr().out)["checks"] if each["name"] == f"token {TOKEN}")
     assert row["state"] == state
     assert not missing or f"lacks {missing} on /vms" in row["reason"]["what"]
     assert not missing or "pveum acl modify /vms" in row["reason"]["remedy"]
