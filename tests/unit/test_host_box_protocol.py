@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames between parent and box: whole or not at all, and never more than the limits."""
 
+import errno
 import fcntl
 import os
+import resource
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from unxen.errors import Refused
 from unxen.host import box_protocol
 from unxen.host.box_protocol import HEADER, IN_MEMORY, LENGTH, FrameError, receive, send
 from unxen.host.sealed import SEALS, collected, shareable
+from unxen.model.reason import ReasonKind
 
 
 @pytest.fixture
@@ -56,6 +62,38 @@ def test_equal_is_what_has_the_same_bytes() -> None:
     assert shareable(b"few") == b"few"
     assert collected(data[at : at + 1000] for at in range(0, len(data), 1000)) == data
     assert collected([]) == collected([b""]) == b""
+
+
+@contextmanager
+def descriptors_left(number: int) -> Iterator[None]:
+    """What is open stays so; the table has room for so many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_hive_that_we_cannot_hold_is_not_called_damaged(left: int) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with descriptors_left(left), pytest.raises(Refused) as caught:
+        collected([b"x" * 100_000])
+    assert caught.value.first.kind is ReasonKind.PROBE_FAILED
+    assert "Too many open files" in caught.value.first.detail("cause")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_cannot_be_read_stays_an_error_of_who_is_read_from() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"x"
+        raise OSError(errno.EIO, "bad sector")
+
+    with pytest.raises(OSError, match="bad sector"):
+        collected(pieces())
 
 
 def unsealed(seals: int, size: int = 100_000) -> int:

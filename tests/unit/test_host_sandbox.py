@@ -165,6 +165,14 @@ def test_answers_come_in_the_order_of_the_questions(program) -> None:
             assert caught.value.first.kind is ReasonKind.HIVE_DAMAGED
 
 
+def test_many_questions_with_long_answers_do_not_block_each_other(program) -> None:
+    told = "frame = sock.recv(struct.unpack('>II', sock.recv(8, socket.MSG_WAITALL))[0], socket.MSG_WAITALL)"
+    program(f"while True:\n    say({{'answer': 'x' * 10_000}})\n    {told}")
+    with Box.open(QUICK, "child.py") as box:
+        answers = [box.begin("look", {"text": "y" * 5_000}) for _ in range(60)]
+        assert {len(each().payload) for each in answers} == {10_000}
+
+
 def test_a_broken_box_stays_broken(program) -> None:
     program("sys.exit(1)")
     with Box.open(MARKED, "child.py") as box:

@@ -37,6 +37,8 @@ NOBODY = Account(65534, 65534)
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 CHILD = "unxen/probe/child.py"
 EDITING = ("edit",)
+MOST_AHEAD = 2
+"""Questions without an answer: with more, both ends may come to wait for room in the socket that only the other could make."""
 
 
 class BoxMode(Enum):
@@ -252,6 +254,8 @@ class Box:
         """One question; the child works on it until the answer is asked for. It takes one question after another."""
         if operation in EDITING and not self._edits:
             raise ValueError(f"{operation} needs a box that was opened with edits=True")
+        while len(self._waiting) >= MOST_AHEAD:
+            self._take_oldest()
         deadline = time.monotonic() + self._limits.answer_seconds
         try:
             self._await_ready(deadline)
@@ -266,14 +270,17 @@ class Box:
     def _answer_to(self, question: "_Question") -> Response:
         """Answers come in the order of the questions, so those before it are taken, too."""
         while question.answer is None:
-            first = self._waiting.popleft()
-            try:
-                first.answer = self._finish(first.operation, first.deadline)
-            except Refused as error:
-                first.answer = error
+            self._take_oldest()
         if isinstance(question.answer, Refused):
             raise question.answer
         return question.answer
+
+    def _take_oldest(self) -> None:
+        first = self._waiting.popleft()
+        try:
+            first.answer = self._finish(first.operation, first.deadline)
+        except Refused as error:
+            first.answer = error
 
     def _finish(self, operation: str, deadline: float) -> Response:
         try:

@@ -2,14 +2,19 @@
 """A hive goes through five processes; in sealed memory all of them see the same pages, and nobody can change a byte of it.
 
 Touches memory and descriptors alone. Memory that another process made is believed to be sealed only when the kernel says so; what
-is not is an OSError, as is memory that there is none of: looking at it later cannot fail then.
+is not is an OSError, as is memory that there is none of: looking at it later cannot fail then. Where we ourselves get no memory or
+descriptor for a hive, that is Refused(PROBE_FAILED): it says nothing about the hive.
 """
 
 import fcntl
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import cast
+
+from unxen.errors import refused
+from unxen.model.reason import ReasonKind
 
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 LARGE = 1 << 16
@@ -20,7 +25,7 @@ PIECE = 1 << 20
 class Sealed(mmap.mmap):
     """Bytes that can be sliced, unpacked and compared like `bytes`; `descriptor` is what other processes get."""
 
-    descriptor: int
+    descriptor: int = -1
 
     def __new__(cls, descriptor: int, length: int) -> "Sealed":
         """Takes over a descriptor, and closes it even when it is not one of sealed memory of that length (OSError)."""
@@ -38,7 +43,8 @@ class Sealed(mmap.mmap):
         return made
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, bytes | bytearray | mmap.mmap):
@@ -55,13 +61,13 @@ def _piece(data: bytes | bytearray | mmap.mmap, at: int) -> bytes | bytearray:
 
 def collected(pieces: Iterable[bytes]) -> bytes:
     """All of them one behind the other, of which never more than one is held beside what they become."""
-    descriptor, length = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), 0
+    with _ours():
+        descriptor, length = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), 0
     try:
         for each in pieces:
-            left = memoryview(each)
-            length += len(left)
-            while left:
-                left = left[os.write(descriptor, left) :]
+            length += len(each)
+            with _ours():
+                _write(descriptor, each)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
     except BaseException:
         os.close(descriptor)
@@ -69,7 +75,23 @@ def collected(pieces: Iterable[bytes]) -> bytes:
     if not length:
         os.close(descriptor)
         return b""
-    return cast(bytes, Sealed(descriptor, length))
+    with _ours():
+        return cast(bytes, Sealed(descriptor, length))
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """What fails here is not what is read from, whose own OSError passes by."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(ReasonKind.PROBE_FAILED, cause=f"no memory to hold a hive: {error}") from error
 
 
 def shareable(data: bytes) -> bytes:

@@ -25,7 +25,8 @@ OPERATIONS = {
     "xva-open": "unxen.platforms.xen.xva_box:open_export",
     "xva-next": "unxen.platforms.xen.xva_box:next_blocks",
 }
-MOST_OPEN_FILES = 128
+MOST_OPEN_FILES = 512
+"""A disk may have 64 installations; each hive is held with two descriptors (a mapping keeps its own), as read and as edited."""
 LIBRARIES = "/usr/lib/python3/dist-packages"
 """Where the distribution keeps libnbd, hivex and the others. What else somebody installed is not loaded beside a guest's bytes."""
 
