@@ -13,10 +13,10 @@ cd "$(dirname "$0")/.."
 for_running="qemu-utils qemu-system-common qemu-system-x86 python3-guestfs python3-hivex python3-libnbd python3-libfsntfs python3-tsk
   python3-libvirt python3-lxml python3-xxhash python3-zstandard python3-seccomp python3-jinja2
   bubblewrap python3-venv python3-pip python3-setuptools python3-wheel util-linux ca-certificates"
-# tgt brings a service of its own, which has no targets; the tests start theirs.
+# tgt and Ceph bring services of their own, which have no targets and no cluster; the tests start theirs.
 for_disks="ntfs-3g fdisk dosfstools mtools"
 for_tests="shellcheck yamllint ansible-core python3-prometheus-client libwin-hivex-perl libregf-utils python3-libregf wine wine64 strace zstd libguestfs-tools procps e2fsprogs attr
-  xva-img tgt qemu-block-extra python3-proxmoxer python3-requests systemd chromium chromium-driver python3-selenium sqlite3"
+  xva-img tgt ceph-mon ceph-osd ceph-common qemu-block-extra python3-proxmoxer python3-requests systemd chromium chromium-driver python3-selenium sqlite3"
 
 for_bench="libguestfs-tools virt-v2v nbdkit zstd e2fsprogs"
 

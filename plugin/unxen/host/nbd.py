@@ -20,7 +20,7 @@ from unxen.errors import Refused, refused
 from unxen.host.block_node import block_node
 from unxen.host.detached import detached, detached_device
 from unxen.host.ledger import spending
-from unxen.host.process import Account, Process, await_end, find, stop
+from unxen.host.process import Account, Process, ask_inside, await_end, find, stop
 from unxen.host.sandbox import DEVICES, BoxMode, box_mode, most_threads, not_made, service_account, start_boxed
 from unxen.model.disk import ImageChain, ImageLayer
 from unxen.model.progress import Part
@@ -32,6 +32,7 @@ FIRST_FD = 10
 MOST_CLIENTS = 4
 GREETING = b"NBDMAGIC"
 SECONDS_TO_START = 30.0
+SECONDS_TO_LEAVE = 5.0
 # Bytes of address space (qemu-nbd alone maps 0.2 GiB), seconds of processor, bytes of any file.
 LIMITS = "ulimit -v 4194304; ulimit -t 600; ulimit -f 0; ulimit -c 0"
 # QEMU reads by up to 64 threads for every image.
@@ -102,7 +103,7 @@ class Served:
     """What a server gets: the description of the image, the descriptors that it names, whose rights it has, and what surrounds it.
 
     `names` are the layers' names in the box, `script` what it does before the server starts. `causes` turn QEMU's words into
-    reasons, `otherwise` is what all others mean.
+    reasons, `otherwise` is what all others mean. `objects` are what QEMU makes before it opens the image, told without any secret.
     """
 
     node: dict[str, Any]
@@ -110,6 +111,7 @@ class Served:
     account: Account
     names: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
     script: str = ""
     connects: bool = False
     writable: bool = False
@@ -154,6 +156,9 @@ def serve(chain: ImageChain, served: Served, place: Path | None = None) -> Itera
             # The box puts the listening socket at a number of its own, which none of these may have.
             process = _start(served, high(listener.detach(), handed), high(theirs.detach(), handed))
         stack.callback(stop, process, 1.0)
+        if served.connects:
+            # A client of Ceph that was killed keeps its lock, and whoever writes next waits half a minute for it (seen with 16.2).
+            stack.callback(ask_inside, process, SECONDS_TO_LEAVE)
         _let_go(ours, process)
         yield NbdServer(chain, process, address, served)
 
@@ -212,7 +217,8 @@ def _bound(fd: int, inside: str) -> _Bound:
 def _start(served: Served, listener: int, line: int) -> Process:
     mode = () if served.writable else ("--read-only",)
     # Looked for here, because inside the box its absence would look like a server that dies of a bad image.
-    server = [find("qemu-nbd"), *mode, "--persistent", f"--shared={MOST_CLIENTS}", "json:" + json.dumps(served.node)]
+    objects = [word for each in served.objects for word in ("--object", each)]
+    server = [find("qemu-nbd"), *mode, *objects, "--persistent", f"--shared={MOST_CLIENTS}", "json:" + json.dumps(served.node)]
     threads = most_threads(served.account, MOST_THREADS)
     script = SCRIPT.format(limits=LIMITS, threads=threads, line=line, listen=LISTEN_FD, listener=listener, checks=served.script)
     command = ["bash", "-c", script, "bash", *server]

@@ -173,6 +173,17 @@ def stop(process: Process, seconds: float = 5.0) -> str:
     return _last_words(process)
 
 
+def ask_inside(process: Process, seconds: float) -> None:
+    """Asks the program in a box to end by itself, and waits for it; bubblewrap, asked itself, would have it killed."""
+    innermost = process.pid
+    with suppress(OSError):
+        while inside := Path(f"/proc/{innermost}/task/{innermost}/children").read_text().split():
+            innermost = int(inside[0])
+        if innermost != process.pid:
+            os.kill(innermost, signal.SIGTERM)
+            await_end(process, seconds)
+
+
 def _children(process: Process) -> list[int]:
     """Descriptors of the processes that it started itself; none where the kernel does not list them."""
     found: list[int] = []

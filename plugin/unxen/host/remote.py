@@ -8,12 +8,13 @@ Either has no rights of anybody. A server that is not there is Refused(REMOTE_UN
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from unxen.errors import Refused, refused
+from unxen.host import ceph_files
 from unxen.host.block_node import window_options
 from unxen.host.nbd import CAUSES, GREETING, NbdServer, Served, high, serve
 from unxen.host.nbd_client import client_on
@@ -32,6 +33,7 @@ NETWORK = ("--share-net",)
 FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ceph")
 REMOTE_CAUSES = (*CAUSES, ("Unknown driver", ReasonKind.TOOL_MISSING), ("Unknown protocol", ReasonKind.TOOL_MISSING))
 DRIVERS_PACKAGE = "qemu-block-extra"
+CONNECTION, CONF, KEY = "connection", "conf", "key"
 
 
 @contextmanager
@@ -65,29 +67,37 @@ def size_of(disk: Disk) -> int:
 
 
 def _first_client(server: NbdServer, disk: Disk) -> socket.socket:
-    """What the server says before it serves anybody; a missing driver is told by the package that has it."""
+    """What the server says before it serves anybody."""
     try:
         return server.connect()
     except Refused as error:
-        if error.first.kind is not ReasonKind.TOOL_MISSING or disk.remote is None:
+        if disk.remote is None:
             raise
-        tool = f"QEMU's driver for {disk.remote.protocol.value}"
-        raise refused(ReasonKind.TOOL_MISSING, disk.path, tool=tool, package=DRIVERS_PACKAGE) from error
+        raise _better_told(error, disk.remote) from error
+
+
+def _better_told(error: Refused, remote: Remote) -> Refused:
+    """A missing driver by the package that has it, a wrong key by its file."""
+    if error.first.kind is ReasonKind.TOOL_MISSING:
+        tool = f"QEMU's driver for {remote.protocol.value}"
+        return refused(ReasonKind.TOOL_MISSING, remote.url, tool=tool, package=DRIVERS_PACKAGE)
+    if remote.keyring and ceph_files.KEY_REFUSED in str(error.first.detail("cause")):
+        return _unreachable(remote, f"its monitors refuse the key of client.{remote.user} in {remote.keyring}")
+    return error
 
 
 def _served(stack: ExitStack, disk: Disk, writable: bool) -> Served:
     remote = disk.remote
     assert remote is not None
-    held: tuple[int, ...] = ()
-    if remote.protocol is Protocol.NBD:
-        held = (high(connected(remote).detach(), stack),)
+    handed = {name: high(made(remote), stack) for name, made in _handed(remote)}
     network = remote.protocol is not Protocol.NBD
-    files = [word for path in (*FILES, *filter(None, [remote.conf])) for word in ("--ro-bind-try", path, path)]
+    files = [word for path in FILES for word in ("--ro-bind-try", path, path)]
     return Served(
-        node={"driver": "raw", "file": _node(remote, *held), **window_options(disk.window)},
-        descriptors=held,
+        node={"driver": "raw", "file": _node(remote, handed), **window_options(disk.window)},
+        descriptors=tuple(handed.values()),
         account=service_account(),
         options=(*NETWORK, *files) if network else (),
+        objects=(f"secret,id={KEY},file=/proc/self/fd/{handed[KEY]},format=base64",) if KEY in handed else (),
         connects=network,
         writable=writable,
         causes=REMOTE_CAUSES,
@@ -95,13 +105,23 @@ def _served(stack: ExitStack, disk: Disk, writable: bool) -> Served:
     )
 
 
-def _node(remote: Remote, connection: int = -1) -> dict[str, Any]:
+def _handed(remote: Remote) -> Iterator[tuple[str, Callable[[Remote], int]]]:
+    """What the bridge gets opened, because it cannot or must not open it itself."""
+    if remote.protocol is Protocol.NBD:
+        yield CONNECTION, lambda each: connected(each).detach()
+    if remote.conf or remote.keyring:
+        yield CONF, ceph_files.configuration
+    if remote.keyring:
+        yield KEY, ceph_files.key
+
+
+def _node(remote: Remote, handed: Mapping[str, int]) -> dict[str, Any]:
     """What QEMU is told; every part of a name is a value of its own, and none is ever a part of a command."""
     match remote.protocol:
         case Protocol.NBD:
-            return {"driver": "nbd", "server": {"type": "fd", "str": str(connection)}, "export": remote.name}
+            return {"driver": "nbd", "server": {"type": "fd", "str": str(handed[CONNECTION])}, "export": remote.name}
         case Protocol.RBD:
-            return _rbd(remote)
+            return _rbd(remote, handed)
         case Protocol.ISCSI:
             target, _, lun = remote.name.rpartition("/")
             portal = f"{_host(remote)}:{remote.port}"
@@ -110,12 +130,18 @@ def _node(remote: Remote, connection: int = -1) -> dict[str, Any]:
     return {"driver": remote.protocol.value, "url": remote.url}
 
 
-def _rbd(remote: Remote) -> dict[str, Any]:
+def _rbd(remote: Remote, handed: Mapping[str, int]) -> dict[str, Any]:
     pool, *space, image = remote.name.split("/", 2)
     node: dict[str, Any] = {"driver": "rbd", "pool": pool, "image": image, **({"namespace": space[0]} if space else {})}
     if remote.monitors:
         node["server"] = [{"host": host, "port": str(port or 6789)} for host, port in remote.monitors]
-    return node | ({"conf": remote.conf} if remote.conf else {})
+    if CONF in handed:
+        node["conf"] = f"/proc/self/fd/{handed[CONF]}"
+    if remote.keyring:
+        node |= {"user": remote.user, "key-secret": KEY}
+        # As Proxmox has it where it names the monitors; else the cluster's configuration says what is asked for.
+        node |= {"auth-client-required": ["cephx"]} if remote.monitors else {}
+    return node
 
 
 def _host(remote: Remote) -> str:

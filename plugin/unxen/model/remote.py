@@ -35,6 +35,7 @@ class Remote:
     the server else, with its query and without the first slash. `port` is never 0 but for RBD. `socket` is a UNIX socket that NBD
     is spoken on instead of `host`. `monitors` are those of RBD with their ports, 0 for the usual ones; without any, `conf` or
     Ceph's own file names them.
+    `user` is Ceph's, whose key lies in the file `keyring`, both or none; the key itself stands nowhere in the model or a journal.
     `initiator` is the name under which an iSCSI target shall know us, empty for QEMU's own.
     `vouched`: the platform keeps every one of its hosts from starting a guest on this image while we hold that guest, so that no
     lock of the image itself is needed.
@@ -48,6 +49,8 @@ class Remote:
     monitors: tuple[tuple[str, int], ...] = ()
     conf: str = ""
     initiator: str = ""
+    user: str = ""
+    keyring: str = ""
     vouched: bool = False
 
     @property

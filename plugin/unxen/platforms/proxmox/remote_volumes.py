@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A volume that QEMU reaches over the network, from the words in which `pvesm path` names it to those of the model.
 
-Reads the node's name as an iSCSI initiator. What is not known here, and what unxen cannot do as Proxmox would (keys of Ceph, CHAP),
-is Refused(REMOTE_UNSUPPORTED) with the way out: an image that is reached in another way may be another image.
+Reads the node's name as an iSCSI initiator. What is not known here, and what unxen cannot do as Proxmox would (CHAP), is
+Refused(REMOTE_UNSUPPORTED) with the way out: an image that is reached in another way may be another image.
 Sources: pve-storage 9.1.7 RBDPlugin.pm `path`, CephConfig.pm `ceph_connect_option`, ISCSIDirectPlugin.pm, ZFSPlugin.pm `path`;
 qemu-server 9.2.6 QemuServer/QemuImage.pm `convert_iscsi_path`.
 """
@@ -22,7 +22,10 @@ _RBD, _ISCSI = "rbd:", re.compile(r"iscsi://(\[[0-9a-fA-F:]+\]|[^/\[\]@:?%]+)(?:
 # Parts of a name of Ceph's; everything else would need to be quoted for somebody.
 _CEPH_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_. -]*")
 _MONITOR = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?")
-_NO_KEY = "none"
+# What the file of a user's key is called, and the user; both from Proxmox, and no part of either means anything to anybody.
+_KEYRING, _USER = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+"), re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_WITH_KEY, _NO_KEY = "cephx", "none"
+_OPTIONS = frozenset({"conf", "mon_host", "auth_supported", "id", "keyring"})
 _KRBD = "With pvesm set {storage} --krbd 1 Proxmox maps its images, and unxen takes the device then."
 
 
@@ -47,11 +50,24 @@ def _rbd(volume: str, storage: str, text: str) -> Remote:
     if len(parts) not in (2, 3) or not all(_CEPH_NAME.fullmatch(each) for each in parts):
         raise _unsupported(volume, "the name", name, way_out)
     options = dict(each.partition("=")[::2] for each in rest)
-    if "keyring" in options or "id" in options or options.get("auth_supported", _NO_KEY) != _NO_KEY:
-        raise _unsupported(volume, "a key of Ceph", "", way_out)
-    if unknown := sorted(options.keys() - {"conf", "mon_host", "auth_supported"}):
+    if unknown := sorted(options.keys() - _OPTIONS):
         raise _unsupported(volume, "the option", unknown[0], way_out)
-    return Remote(Protocol.RBD, name, monitors=_monitors(volume, options, way_out), conf=options.get("conf", ""), vouched=True)
+    if len(options) != len(rest):
+        raise _unsupported(volume, "an option given twice", text, way_out)
+    user, keyring = _key(volume, options, way_out)
+    monitors, conf = _monitors(volume, options, way_out), options.get("conf", "")
+    return Remote(Protocol.RBD, name, monitors=monitors, conf=conf, user=user, keyring=keyring, vouched=True)
+
+
+def _key(volume: str, options: Mapping[str, str], way_out: str) -> tuple[str, str]:
+    """Whose key, and in which file; nothing of both where Ceph asks for none."""
+    user, keyring = options.get("id", ""), options.get("keyring", "")
+    asked = _WITH_KEY if {"id", "keyring"} & options.keys() else _NO_KEY
+    if options.get("auth_supported", asked) != asked:
+        raise _unsupported(volume, "auth_supported", options["auth_supported"], way_out)
+    if asked == _WITH_KEY and not (_USER.fullmatch(user) and _KEYRING.fullmatch(keyring)):
+        raise _unsupported(volume, "a key of Ceph", f"{user} {keyring}".strip(), way_out)
+    return user, keyring
 
 
 def _monitors(volume: str, options: Mapping[str, str], way_out: str) -> tuple[tuple[str, int], ...]:

@@ -43,15 +43,15 @@ def path(node: Node, volume: str) -> str:
 
 
 def _rbd(here: dict[str, str], name: str) -> str:
-    """As RBDPlugin.pm has it; `keyring` is for a storage whose key lies in /etc/pve/priv."""
+    """As RBDPlugin.pm has it; `keyring` and `conf` tell where those two lie, which on a node are below /etc/pve."""
     space = f"{here['namespace']}/" if "namespace" in here else ""
     text = f"rbd:{here.get('pool', 'rbd')}/{space}{name}"
     if "monhost" in here:
         monitors = ";".join(here["monhost"].split(",")).replace(":", "\\:")
         text += f":mon_host={monitors}:auth_supported={'cephx' if 'keyring' in here else 'none'}"
     else:
-        text += ":conf=/etc/pve/ceph.conf"
-    return text + (f":id=admin:keyring={here['keyring']}" if "keyring" in here else "")
+        text += f":conf={here.get('conf', '/etc/pve/ceph.conf')}"
+    return text + (f":id={here.get('username', 'admin')}:keyring={here['keyring']}" if "keyring" in here else "")
 
 
 def _device(node: Node, here: dict[str, str], name: str) -> str:
