@@ -67,6 +67,9 @@ def test_image_is_repaired_moved_and_given_back(vm, cluster, image, capfd) -> No
     assert digest(cluster, image) == before
     said = capfd.readouterr()
     assert cluster.key not in said.out + said.err
+    kept = [each.read_bytes() for each in Path(os.environ["UNXEN_STATE_DIR"]).rglob("*") if each.is_file()]
+    assert any(str(cluster.keyring).encode() in each for each in kept)
+    assert not any(cluster.key.encode() in each for each in kept)
 
 
 def test_wrong_key_is_told_by_its_file(double, cluster, image, tmp_path, capfd, monkeypatch) -> None:
