@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: a state of their own, the corpus of real hives, and golden files.
+"""What all tests share: a state of their own, the program, the corpus of real hives, and golden files.
 
 A missing golden file fails its test; `pytest --regenerate` writes all of them anew, for review as a difference.
 """
@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 TESTS = Path(__file__).resolve().parent
@@ -97,3 +99,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text()
 
     return check
+
+
+@pytest.fixture
+def unxen(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict]]:
+    """The program: arguments in, exit code and the one JSON document out, which is as its schema says."""
+    from unxen.cli.main import main
+
+    schema = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
+
+    def run(*argv: object) -> tuple[int, dict]:
+        code = main([*map(str, argv), "--json"])
+        document = json.loads(capsys.readouterr().out)
+        jsonschema.validate(document, schema)
+        assert document["exit_code"] == code
+        return code, document
+
+    return run

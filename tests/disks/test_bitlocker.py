@@ -4,25 +4,20 @@
 The volumes were encrypted by Windows. With UNXEN_EVERY_CIPHER set, one of every cipher is repaired (minutes without KVM).
 """
 
-import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
 import pytest
+from content import digest
 from generators.bitlocker import ARCHIVE, PASSWORD, encrypted_disk
 from generators.disks import WindowsTree
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
-from unxen.cli.main import main
 
 pytestmark = [pytest.mark.disk, pytest.mark.corpus, pytest.mark.appliance]
 
-SCHEMA = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
 CIPHERS = (
     "bitlk-aes-xts-128",
     "bitlk-aes-xts-256",
@@ -34,23 +29,6 @@ CIPHERS = (
 )
 EVERY = bool(os.environ.get("UNXEN_EVERY_CIPHER"))
 CHOSEN = CIPHERS if EVERY else CIPHERS[:1]
-
-
-@pytest.fixture
-def unxen(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict]]:
-    """The program: arguments in, exit code and the one JSON document out."""
-
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        document = json.loads(capsys.readouterr().out)
-        jsonschema.validate(document, SCHEMA)
-        return code, document
-
-    return run
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def differing_sectors(first: Path, second: Path) -> int:

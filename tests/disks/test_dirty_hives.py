@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk whose Windows was not shut down cleanly: what the logs of its registry hold is neither lost, nor brought back one day."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 
 import hivex
-import jsonschema
 import pytest
+from content import digest
 from generators.dirty_hives import Entry, bins_size, differing, dirty_hive, new_log, old_dirty_hive, stamped
 from generators.disks import MIB, make_disk, mounted
 from generators.hives import GENERATION, driver_files, plant, windows_hive
 from generators.kernels import kernel
 from generators.states import at_work_elsewhere, at_work_on
 from generators.volumes import open_volume, patch, record_place
-from unxen.cli.main import main
 from unxen.journal.store import open_journal
 from unxen.model.codec import decode
 from unxen.model.edit import Plan
@@ -30,7 +27,6 @@ from unxen.registry.replay import replay
 
 pytestmark = pytest.mark.disk
 
-SCHEMA = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
 HIVE = windows_hive("10", families=["xcpng"])
 # What Windows 10 kept in its logs until now: another filter and a value that nobody shall lose.
 NEWER = plant(
@@ -63,22 +59,6 @@ def config_file(path: Path, name: str = "SYSTEM") -> bytes:
     with mounted(path, "ro") as top:
         (root,) = (each for each in top.iterdir() if each.name.lower() == "windows")
         return (root / "System32" / "config" / name).read_bytes()
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def unxen(capsys) -> Callable[..., tuple[int, dict]]:
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        document = json.loads(capsys.readouterr().out)
-        jsonschema.validate(document, SCHEMA)
-        assert document["exit_code"] == code
-        return code, document
-
-    return run
 
 
 def hive_facts(document: dict) -> dict:

@@ -4,11 +4,10 @@
 import hashlib
 import json
 import subprocess
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
 import pytest
+from content import content_of
 from generators.disks import MIB, WindowsTree, make_disk
 from generators.hives import GENERATION, add_family, driver_files, plant, windows_hive
 from generators.kernels import kernel
@@ -16,7 +15,6 @@ from unxen.cli.main import main
 
 pytestmark = pytest.mark.disk
 
-SCHEMA = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
 FILTERED = r"""
 [ControlSet*\Control\Class\{4d36e96a-e325-11ce-bfc1-08002be10318}]
 "UpperFilters"=multi:XENFILT,fooflt
@@ -40,29 +38,6 @@ def disk_of(path: Path, generation: str, *families: str, hive: bytes | None = No
 def state_of(path: Path) -> tuple[str, int]:
     """What must not change: every byte and the time of the last write."""
     return hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
-
-
-def content_of(path: Path, kind: str) -> str:
-    """Hash of what a guest would read."""
-    raw = path.with_suffix(".content")
-    subprocess.run(["qemu-img", "convert", "-f", kind, "-O", "raw", path, raw], check=True)
-    digest = hashlib.sha256(raw.read_bytes()).hexdigest()
-    raw.unlink()
-    return digest
-
-
-@pytest.fixture
-def unxen(capsys):
-    """The program: arguments in, exit code and the one JSON document out."""
-
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        document = json.loads(capsys.readouterr().out)
-        jsonschema.validate(document, SCHEMA)
-        assert document["exit_code"] == code
-        return code, document
-
-    return run
 
 
 @pytest.mark.parametrize(

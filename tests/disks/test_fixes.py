@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixes on real disks: asked for alone where nothing else is needed, verified, done once, taken back; in place or by appliance."""
 
-import hashlib
-import json
-import subprocess
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
 import pytest
+from content import content_of
 from generators.disks import MIB, make_disk
 from generators.hives import GENERATION, driver_files, plant, windows_hive
 from generators.kernels import kernel
@@ -16,7 +12,6 @@ from unxen.cli.main import main
 
 pytestmark = pytest.mark.disk
 
-SCHEMA = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
 CUT = r"""
 [ControlSet*\Control\Class\{4d36e96b-e325-11ce-bfc1-08002be10318}]
 "UpperFilters"=-
@@ -27,28 +22,6 @@ def disk_of(path: Path, hive: bytes, generation: str = "2022") -> Path:
     return make_disk(
         path, hive, kernel=kernel(GENERATION[generation].version), files=driver_files(hive), size=48 * MIB, scheme="mbr"
     )
-
-
-def content_of(path: Path) -> str:
-    """Hash of what a guest would read."""
-    raw = path.with_suffix(".content")
-    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, raw], check=True)
-    digest = hashlib.sha256(raw.read_bytes()).hexdigest()
-    raw.unlink()
-    return digest
-
-
-@pytest.fixture
-def unxen(capsys):
-    """The program: arguments in, exit code and the one JSON document out."""
-
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        document = json.loads(capsys.readouterr().out)
-        jsonschema.validate(document, SCHEMA)
-        return code, document
-
-    return run
 
 
 def rules(document: dict) -> set[str]:

@@ -4,17 +4,15 @@
 `test_bitlocker` goes the same way with the real appliance and real volumes.
 """
 
-import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from content import digest
 from generators import opened_elsewhere
 from generators.disks import BASIC, MIB, Slot, WindowsTree, make_windows_volume, write_table
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
-from unxen.cli.main import main
 from unxen.repair.delivery import unlocked
 
 pytestmark = pytest.mark.disk
@@ -56,21 +54,6 @@ def key(tmp_path: Path) -> Path:
     path.write_text(f"wrong\n{opened_elsewhere.WORD}\n")
     path.chmod(0o600)
     return path
-
-
-@pytest.fixture
-def unxen(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict]]:
-    """The program: arguments in, exit code and the one JSON document out."""
-
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_locked_windows_is_repaired_in_place_with_its_key_and_given_back_without(unxen, disk: Path, key: Path) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """After a crash `unxen recover` ends what was begun: a commit is finished, the rest thrown away, foreign writes are respected."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from content import digest
 from disks.test_storage_daemon import checked, machine
 from faults.bench import Bench, make_master
 from faults.strikes import at_crossing, crossings, die, in_commit, run_struck
@@ -85,10 +85,6 @@ def unxen(capsys):
 
 def kinds(documents: list[dict]) -> list[str]:
     return [each["kind"] for document in documents for each in (*document["notes"], *document["reasons"])]
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def torn(bench: Bench, *then: str) -> None:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever goes wrong before the commit leaves the disk as it came and nothing behind; what goes wrong in it is taken back."""
 
-import hashlib
 import json
 import sqlite3
 import subprocess
 from pathlib import Path
 
 import pytest
+from content import digest
 from generators.disks import MIB, make_disk
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
@@ -47,10 +47,6 @@ def repair(capsys):
         return code, json.loads(capsys.readouterr().out)
 
     return run
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def as_raw(path: Path, name: str) -> None:

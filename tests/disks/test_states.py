@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks as they really arrive: each state is told by its own exit code, cause and remedy, and refused without one byte changed."""
 
-import hashlib
-import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import jsonschema
 import pytest
+from content import digest
 from generators import states
 from generators.disks import MIB, WindowsTree, format_ntfs, make_disk, mounted, write_tree
 from generators.hives import add_family, driver_files, windows_hive
 from generators.kernels import kernel
 from generators.tables import BASIC, gpt_disk, put, row, table
 from generators.volumes import open_volume, write_log
-from unxen.cli.main import main
 from unxen.probe.mft_record import Type
 
 pytestmark = pytest.mark.disk
 
-SCHEMA = json.loads((resources.files("unxen.report") / "outcome.schema.json").read_text())
 ACCEPT = "--accept-unclean-volume"
 NEW_WINDOWS = "$WINDOWS.~BT/NewOS/Windows/System32/config/SYSTEM"
 
@@ -48,23 +43,6 @@ def without_xen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def disk(of_xen: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(of_xen, tmp_path / "disk.raw"))
-
-
-@pytest.fixture
-def unxen(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict]]:
-    """The program: arguments in, exit code and the one JSON document out."""
-
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        document = json.loads(capsys.readouterr().out)
-        jsonschema.validate(document, SCHEMA)
-        return code, document
-
-    return run
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def kinds(document: dict) -> list[str]:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One daemon holds a disk from lock to end: no machine gets in, and not one byte of the file changes before the commit."""
 
-import hashlib
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from content import digest
 from unxen.errors import Refused
 from unxen.host.locks import forbid_machines
 from unxen.host.nbd_client import Range
@@ -41,10 +41,6 @@ def checked(path: Path) -> ImageChain:
     with Box.open() as box:
         (chain,) = check_images([Disk(DiskNumber(1), str(path), ImageFormat(path.suffix[1:]))], box, [])
     return chain
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Undo gives back exactly what was there, on the file itself, where it was moved to or on a copy; or it writes nothing."""
 
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -12,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from content import digest
 from generators.disks import MIB, make_disk
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
-from unxen.cli.main import main
 from unxen.errors import refused
 from unxen.host.storage_daemon import CommitFailed, StorageDaemon
 from unxen.journal.records import EntryState
@@ -39,21 +37,6 @@ def disk(master, tmp_path) -> Path:
     path = tmp_path / "disk.raw"
     subprocess.run(["cp", "--sparse=always", master, path], check=True)
     return path
-
-
-@pytest.fixture
-def unxen(capsys):
-    """The program: arguments in, exit code and the one JSON document out."""
-
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def rows(state_dir: Path, what: str) -> list[tuple]:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """On a disk whose Windows has run since, what still stands as the repair left it goes back, and nothing that anybody changed."""
 
-import hashlib
 import json
 import shutil
 import signal
@@ -10,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from content import digest
 from faults.strikes import at_crossing, crossings, run_struck
 from generators.disks import MIB, make_disk, mounted
 from generators.hives import driver_files, windows_hive
 from generators.kernels import kernel
-from unxen.cli.main import main
 from unxen.model.change import ChangeKind, RegistryChange
 from unxen.model.codec import decode
 from unxen.model.edit import Action, Edit, Plan
@@ -46,19 +45,6 @@ def master(tmp_path_factory) -> Path:
 @pytest.fixture
 def disk(master, tmp_path) -> Path:
     return Path(shutil.copyfile(master, tmp_path / "disk.raw"))
-
-
-@pytest.fixture
-def unxen(capsys):
-    def run(*argv: object) -> tuple[int, dict]:
-        code = main([*map(str, argv), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def hive_of(disk: Path, change: Callable[[bytes], bytes] | None = None) -> bytes:

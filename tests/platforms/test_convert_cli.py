@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`unxen convert` as it is typed: on real disks and exports, with what it prints, what it leaves, and how it ends."""
 
-import hashlib
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from content import digest
 from generators.disks import MIB, make_disk
 from generators.hives import GENERATION, driver_files, windows_hive
 from generators.kernels import kernel
@@ -57,10 +57,6 @@ def xl_file(folder: Path, disk: Path, name: str = "win") -> Path:
     path = folder / "guest.cfg"
     path.write_text(f'type = "hvm"\nname = "{name}"\nmemory = 2048\ndisk = [ "{disk},raw,xvda,w" ]\nvif = [ "bridge=xenbr0" ]\n')
     return path
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_disk_is_looked_at_and_not_touched(unxen, disks, tmp_path):

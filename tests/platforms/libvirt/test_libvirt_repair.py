@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A domain from Xen, on a real libvirtd: looked at, repaired, defined anew, started paused, and taken back, disk and definition."""
 
-import hashlib
-import subprocess
-from pathlib import Path
-
 import pytest
+from content import content_of
 from generators.hives import windows_hive
 from generators.libvirt_host import Host, disk, domain
 from lxml import etree
@@ -17,15 +14,6 @@ pytestmark = pytest.mark.disk
 def targets(xml: str) -> dict[str, str]:
     """Bus by name of every disk."""
     return {each.get("dev", ""): each.get("bus", "") for each in etree.fromstring(xml).findall("devices/disk/target")}
-
-
-def content_of(path: Path, kind: str = "qcow2") -> str:
-    """Hash of what a guest would read."""
-    raw = path.with_suffix(".content")
-    subprocess.run(["qemu-img", "convert", "-f", kind, "-O", "raw", path, raw], check=True)
-    digest = hashlib.sha256(raw.read_bytes()).hexdigest()
-    raw.unlink()
-    return digest
 
 
 @pytest.mark.parametrize("machine", ["pc", "q35"])

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that are no files: real NBD servers give them to a domain of a real libvirtd; what is left alone is told by its name."""
 
-import hashlib
 import signal
-from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import nbd
 import pytest
+from content import digest
 from faults.strikes import die, in_commit, run_struck
 from generators.http_ranges import serving
 from generators.libvirt_host import Host, disk
@@ -32,10 +31,6 @@ def network_disk(remote: Remote, target: str = "xvda", *, format: str = "raw", b
         f"<disk type='network' device='disk'><driver name='qemu' type='{format}'/>"
         f"<source protocol='{remote.protocol.value}'{name}>{host}{inner}</source><target dev='{target}'{slot}/></disk>"
     )
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @disk_test

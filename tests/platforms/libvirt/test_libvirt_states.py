@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests that must not be repaired now, disks in places of all kinds, and switches that fail half way and are tried again."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import libvirt
 import pytest
+from content import content_of, digest
 from faults.strikes import die, run_struck
 from generators.libvirt_host import Host, disk
 from generators.libvirtd import driver_installed
@@ -27,17 +27,6 @@ from unxen.platforms.libvirt.platform import LibvirtPlatform
 
 pytestmark = pytest.mark.disk
 XEN = ("10", "xcpng")
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def content_of(path: Path) -> str:
-    """Hash of what a guest would read."""
-    raw = path.with_suffix(".content")
-    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", path, raw], check=True)
-    return digest(raw)
 
 
 def buses(host: Host, name: str) -> list[str]:

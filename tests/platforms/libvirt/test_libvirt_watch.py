@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The watcher against a real libvirtd: guests are repaired as they arrive, once each, and whatever must not be touched is not."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import libvirt
 import pytest
+from content import digest
 from generators.hives import windows_hive
 from generators.libvirt_host import Host, disk
 from lxml import etree
@@ -48,10 +48,6 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.2)
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def buses(host: Host, name: str) -> list[str]:
