@@ -13,5 +13,5 @@ grep -rlE '^#!/bin/(ba)?sh' .ci benchmarks examples hooks packaging tests 2>/dev
 yamllint -s examples
 # An appliance must start where KVM opens and then fails, too; the program itself falls back in the same way.
 export LIBGUESTFS_BACKEND=direct
-# One worker a core, a file at a time: some files make one disk or one appliance for all their tests.
-exec .venv/bin/python -m pytest --numprocesses=auto --dist=loadfile "$@"
+# One worker a core, a file at a time: some files make one disk or one appliance for all their tests. What is skipped is told, and why.
+exec .venv/bin/python -m pytest --numprocesses=auto --dist=loadfile -rs "$@"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from unxen.errors import Refused
 from unxen.host import ledger, sandbox
-from unxen.host.process import stop
+from unxen.host.process import ask_inside, stop
 from unxen.host.sandbox import DEVICES, Box, BoxMode, Limits, service_account, start_boxed
 from unxen.model.disk import Disk
 from unxen.model.ids import DiskNumber, ImageFormat
@@ -289,6 +289,18 @@ def test_whatever_is_in_a_box_is_gone_when_it_was_stopped() -> None:
         assert poll.poll(0)
     finally:
         os.close(gone)
+
+
+def test_program_in_a_box_is_asked_to_end_by_itself() -> None:
+    """A client of Ceph that is killed keeps its lock for half a minute; bubblewrap, asked itself, has it killed."""
+    heard = "signal.signal(15, lambda *_: sys.exit('left by itself'))"
+    program = f"import signal, sys; {heard}; print('ready', file=sys.stderr); signal.pause()"
+    process = start_boxed(["/usr/bin/python3", "-uIc", program], account=service_account(), options=DEVICES)
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"ready\n"
+    ask_inside(process, 20)
+    assert process.poll() is not None
+    assert "left by itself" in stop(process, 0.1)
 
 
 def _until_it_sleeps(number: int) -> int:

@@ -19,28 +19,42 @@ UP, DOWN = ("virtio", "virtio-blk", "scsi", "virtio-scsi"), ("sata", "ide")
 DEFAULT_HIVE_ROOT = r"HKEY_LOCAL_MACHINE\SYSTEM"
 
 
-def target_options(parser: argparse.ArgumentParser) -> None:
+def _disk_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image, block device, libvirt:NAME or proxmox:VMID")
-    parser.add_argument(
-        "--format",
-        dest="formats",
-        action="append",
-        default=[],
-        metavar="F",
-        help=f"image format of the disks in their order, repeatable: {', '.join(FORMAT_NAMES)}; not needed where the name tells",
-    )
-    parser.add_argument("--each", action="store_true", help="every TARGET is a guest of its own")
-    parser.add_argument("--jobs", type=to.jobs, default=1, metavar="N", help="with --each: work on N guests at a time")
+    known = f"{', '.join(FORMAT_NAMES)}; not needed where the name tells"
+    _format_option(parser, f"image format of the disks in their order, repeatable: {known}")
 
 
-def choice_options(parser: argparse.ArgumentParser) -> None:
+def _format_option(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--format", dest="formats", action="append", default=[], metavar="F", help=text)
+
+
+def _bridge_option(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--bridge", dest="bridges", type=to.bridge, action="append", default=[], metavar="OLD=NEW", help=text)
+
+
+def _installation_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--installation", type=to.installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
-    parser.add_argument("--bus", type=to.bus, metavar="BUS", help=f"bus to judge and repair for: {', '.join(BUS_NAMES)}")
+
+
+def _stale_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-stale-hive",
         action="store_true",
         help="go on with a dirty registry hive although its logs are missing or useless; what stood in them is lost",
     )
+
+
+def target_options(parser: argparse.ArgumentParser) -> None:
+    _disk_arguments(parser)
+    parser.add_argument("--each", action="store_true", help="every TARGET is a guest of its own")
+    parser.add_argument("--jobs", type=to.jobs, default=1, metavar="N", help="with --each: work on N guests at a time")
+
+
+def choice_options(parser: argparse.ArgumentParser) -> None:
+    _installation_option(parser)
+    parser.add_argument("--bus", type=to.bus, metavar="BUS", help=f"bus to judge and repair for: {', '.join(BUS_NAMES)}")
+    _stale_option(parser)
 
 
 def fix_option(parser: argparse.ArgumentParser) -> None:
@@ -77,19 +91,15 @@ def output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def network_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="disk image, block device, libvirt:NAME, or proxmox:VMID")
-    text = f"image format of the disks in their order, repeatable: {', '.join(FORMAT_NAMES)}; not needed where the name tells"
-    parser.add_argument("--format", dest="formats", action="append", default=[], metavar="F", help=text)
-    parser.add_argument("--installation", type=to.installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
+    _disk_arguments(parser)
+    _installation_option(parser)
     parser.add_argument(
         "--script",
         choices=("powershell", "netsh"),
         default="",
         help="a script that sets it again, by MAC address: powershell from Windows 8 and Server 2012 on, netsh for all",
     )
-    parser.add_argument(
-        "--accept-stale-hive", action="store_true", help="go on with a dirty registry hive although its logs are missing or useless"
-    )
+    _stale_option(parser)
     key_option(parser)
 
 
@@ -114,7 +124,7 @@ def repair_options(parser: argparse.ArgumentParser) -> None:
 
 
 def move_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--installation", type=to.installation, metavar="ID", help=r"one Windows of several, e.g. '1:2:\Windows'")
+    _installation_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="tell whether it could be done, and what would change")
     key_option(parser)
 
@@ -166,15 +176,7 @@ def convert_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--to", dest="platform", choices=("libvirt", "proxmox"), default="libvirt", help="what the machine is for")
     parser.add_argument("--bus", type=to.bus, metavar="BUS", help="bus of its disks, instead of what they need")
-    parser.add_argument(
-        "--bridge",
-        dest="bridges",
-        type=to.bridge,
-        action="append",
-        default=[],
-        metavar="OLD=NEW",
-        help="another bridge, repeatable",
-    )
+    _bridge_option(parser, "another bridge, repeatable")
     parser.add_argument("--disks", dest="disks_dir", default="", metavar="DIR", help="write the disks of an .xva there as files")
     parser.add_argument("--disk-format", type=to.disk_format, default=ImageFormat.RAW, metavar="F", help="of those: raw, qcow2")
     parser.add_argument("--repair", action="store_true", help="repair its disks first, and go on only if that succeeds")
@@ -188,17 +190,9 @@ def import_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", nargs=1, metavar="SOURCE", help="disk image, block device, or .xva export")
     parser.add_argument("storage", type=to.storage, metavar="STORAGE", help="storage of this node that takes the disks")
     text = f"format of SOURCE where its name does not tell: {', '.join(FORMAT_NAMES)}"
-    parser.add_argument("--format", dest="formats", action="append", default=[], metavar="F", help=text)
+    _format_option(parser, text)
     parser.add_argument("--bus", type=to.bus, metavar="BUS", help="bus of the system disk, instead of what it needs")
-    parser.add_argument(
-        "--bridge",
-        dest="bridges",
-        type=to.bridge,
-        action="append",
-        default=[],
-        metavar="OLD=NEW",
-        help="for an .xva: another bridge",
-    )
+    _bridge_option(parser, "for an .xva: another bridge")
 
 
 def switch_options(parser: argparse.ArgumentParser) -> None:

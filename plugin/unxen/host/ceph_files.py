@@ -8,13 +8,11 @@ not be read. Nothing that is said of either quotes what is in it.
 
 import base64
 import binascii
-import fcntl
-import os
 import re
 from pathlib import Path
 
 from unxen.errors import Refused, refused
-from unxen.host.sealed import SEALS
+from unxen.host.sealed import sealed_memory
 from unxen.model.reason import ReasonKind
 from unxen.model.remote import Remote
 
@@ -37,12 +35,12 @@ KEY_REFUSED = "handle_auth_bad_method"
 def configuration(remote: Remote) -> int:
     """A descriptor of the configuration, the cluster's own and what unxen adds to it."""
     text = _read(remote, remote.conf) if remote.conf else b""
-    return _memory(text + _OURS.encode())
+    return sealed_memory((text, _OURS.encode()))[0]
 
 
 def key(remote: Remote) -> int:
     """A descriptor of the user's key as it stands in the keyring: base64 text."""
-    return _memory(_key(remote).encode())
+    return sealed_memory((_key(remote).encode(),))[0]
 
 
 def _key(remote: Remote) -> str:
@@ -76,18 +74,6 @@ def _read(remote: Remote, path: str) -> bytes:
     if len(data) > _BIGGEST:
         raise _unreachable(remote, f"{path} is no file of Ceph's: larger than {_BIGGEST} bytes")
     return data
-
-
-def _memory(data: bytes) -> int:
-    """A file without a name, which nobody can change any more and any account may read that has it."""
-    fd = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.write(fd, data)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
 
 
 def _unreachable(remote: Remote, cause: str) -> Refused:

@@ -3,7 +3,7 @@
 
 Touches memory and descriptors alone. Memory that another process made is believed to be sealed only when the kernel says so; what
 is not is an OSError, as is memory that there is none of: looking at it later cannot fail then. Where we ourselves get no memory or
-descriptor for a hive, that is Refused(PROBE_FAILED): it says nothing about the hive.
+descriptor, that is Refused(PROBE_FAILED): it says nothing about what it was for.
 """
 
 import fcntl
@@ -61,6 +61,16 @@ def _piece(data: bytes | bytearray | mmap.mmap, at: int) -> bytes | bytearray:
 
 def collected(pieces: Iterable[bytes]) -> bytes:
     """All of them one behind the other, of which never more than one is held beside what they become."""
+    descriptor, length = sealed_memory(pieces)
+    if not length:
+        os.close(descriptor)
+        return b""
+    with _ours():
+        return cast(bytes, Sealed(descriptor, length))
+
+
+def sealed_memory(pieces: Iterable[bytes]) -> tuple[int, int]:
+    """A file without a name that holds them, which any account may read that is given its descriptor, and its length."""
     with _ours():
         descriptor, length = os.memfd_create("unxen", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), 0
     try:
@@ -72,11 +82,7 @@ def collected(pieces: Iterable[bytes]) -> bytes:
     except BaseException:
         os.close(descriptor)
         raise
-    if not length:
-        os.close(descriptor)
-        return b""
-    with _ours():
-        return cast(bytes, Sealed(descriptor, length))
+    return descriptor, length
 
 
 def _write(descriptor: int, piece: bytes) -> None:
@@ -91,7 +97,7 @@ def _ours() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise refused(ReasonKind.PROBE_FAILED, cause=f"no memory to hold a hive: {error}") from error
+        raise refused(ReasonKind.PROBE_FAILED, cause=f"no memory to hold it: {error}") from error
 
 
 def shareable(data: bytes) -> bytes:

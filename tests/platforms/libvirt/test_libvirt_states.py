@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests that must not be repaired now, disks in places of all kinds, and switches that fail half way and are tried again."""
+"""Guests that must not be repaired now, and disks in places of all kinds."""
 
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import libvirt
 import pytest
-from content import content_of, digest
-from faults.strikes import die, run_struck
+from content import digest
 from generators.libvirt_host import Host, disk
 from generators.libvirtd import driver_installed
 from lxml import etree
 from unxen.cli.main import main
-from unxen.errors import Refused, refused
+from unxen.errors import Refused
 from unxen.host.signals import POLITE
-from unxen.journal.store import Journal
 from unxen.model.reason import ReasonKind
 from unxen.platforms.libvirt.connection import LOOP_NAME, Connection
 from unxen.platforms.libvirt.domain_xml import canonical
@@ -179,78 +175,6 @@ def test_volume_of_no_pool_is_refused_with_its_cause(host, unxen) -> None:
     assert document["reasons"][0]["cause"]
 
 
-def sliced(path: Path, start: int, length: int, target: str = "xvda", *, format: str = "raw") -> str:
-    """A disk that is a part of its file."""
-    part = f'"><slices><slice type="storage" offset="{start}" size="{length}"/></slices></source><target'
-    return disk(path, target, format=format).replace('"/><target', part)
-
-
-@pytest.mark.parametrize("kind", ["file", "block"])
-def test_slice_of_a_file_is_repaired_and_taken_back_and_nothing_around_it(host, unxen, windows, tmp_path, kind) -> None:
-    """Between a beginning of odd length and an end, as in a container that holds several images."""
-    image = windows(tmp_path / "w.raw", *XEN, format="raw").read_bytes()
-    before, after = b"B" * 7680, b"A" * 4096
-    path = tmp_path / "container"
-    path.write_bytes(before + image + after)
-    device = subprocess.check_output(["losetup", "--show", "-f", path], text=True).strip() if kind == "block" else ""
-    try:
-        element = sliced(Path(device) if device else path, len(before), len(image))
-        host.define("win", element.replace("type='file'", f"type='{kind}'").replace("file=", "dev=") if device else element)
-        definition = host.xml("win")
-        assert unxen("inspect", "libvirt:win")[0] == 3
-        code, document = unxen("repair", "libvirt:win")
-        assert (code, document["verdict"]) == (0, "repaired")
-        assert unxen("inspect", "libvirt:win")[0] == 0
-        assert host.starts("win") == ""
-        written = path.read_bytes()
-        assert written[: len(before)] == before
-        assert written[-len(after) :] == after
-        assert written[len(before) : -len(after)] != image
-        assert unxen("undo", "libvirt:win")[0] == 0
-    finally:
-        if device:
-            subprocess.run(["losetup", "-d", device], check=True)
-    assert path.read_bytes() == before + image + after
-    assert canonical(host.xml("win")) == canonical(definition)
-
-
-def test_two_guests_in_one_file_keep_their_own_ways_back(host, unxen, windows, tmp_path) -> None:
-    """The newest repair of the file is another guest's."""
-    image = windows(tmp_path / "w.raw", *XEN, format="raw").read_bytes()
-    path = tmp_path / "container"
-    path.write_bytes(image + image)
-    kept = {}
-    for number, name in enumerate(("first", "second")):
-        host.define(name, sliced(path, number * len(image), len(image)))
-        assert unxen("repair", f"libvirt:{name}")[1]["reasons"] == []
-        kept[name] = host.xml(name)
-        host.domain(name).undefine()
-    host.daemon.connect().defineXML(kept["first"])
-    assert unxen("undo", "libvirt:first")[0] == 0
-    assert path.read_bytes()[: len(image)] == image
-    assert path.read_bytes()[len(image) :] != image
-
-
-@pytest.mark.parametrize(
-    ("start", "length", "format", "code"), [(512, 0, "raw", 12), (1 << 40, 512, "raw", 12), (0, 100, "raw", 12)]
-)
-def test_slice_that_is_no_part_of_its_file_is_refused(host, unxen, windows, tmp_path, start, length, format, code) -> None:
-    path = windows(tmp_path / "w.raw", *XEN, format="raw")
-    content = digest(path)
-    host.define("win", sliced(path, start, length, format=format))
-    assert unxen("repair", "libvirt:win")[0] == code
-    assert digest(path) == content
-
-
-def test_slices_with_a_format_inside_and_keys_are_refused(host, unxen, windows, tmp_path) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("sliced", sliced(path, 0, 1 << 20, format="qcow2"))
-    assert unxen("repair", "libvirt:sliced")[0] == 15
-    key = "<encryption format='luks'><secret type='passphrase' uuid='6f0d6f0c-3c1b-4f43-9d3e-0a1f5c1c7a01'/></encryption>"
-    host.define("locked", disk(path, "xvda", format="raw", inner=key))
-    assert unxen("repair", "libvirt:locked")[0] == 24
-
-
 def test_domain_that_is_not_there_is_missing_and_formats_stand_in_definitions(host, unxen, guest) -> None:
     assert unxen("inspect", "libvirt:nobody")[0] == 10
     assert unxen("inspect", "libvirt:win", "--format", "raw")[0] == 2
@@ -263,126 +187,6 @@ def test_daemon_that_is_not_there_is_told(host, unxen) -> None:
     code, document = unxen("inspect", "libvirt:win")
     assert (code, document["reasons"][0]["kind"]) == (50, "platform-refused")
     assert "/nowhere/sock" in document["reasons"][0]["cause"]
-
-
-def test_refused_switch_leaves_a_good_disk_and_is_made_by_the_watcher(host, unxen, windows, tmp_path, monkeypatch) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("win", disk(path, "xvda"))
-    before = host.xml("win")
-
-    def no(_self, guest, _switch) -> str:
-        raise refused(ReasonKind.SWITCH_FAILED, guest.target[0], cause="libvirt has no time")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LibvirtPlatform, "switch", no)
-        code, document = unxen("repair", "libvirt:win")
-    assert (code, document["verdict"], document["changed"], document["switched"]) == (41, "repaired", True, False)
-    assert canonical(host.xml("win")) == canonical(before)
-    code, document = unxen("inspect", "libvirt:win")
-    assert (code, document["bus"], document["plan"]) == (3, "sata", None)
-    content = digest(path)
-    assert main(["watch", "libvirt", "--once"]) == 0
-    assert buses(host, "win") == ["sata"]
-    assert digest(path) == content
-    assert unxen("undo", "libvirt:win")[0] == 0
-    assert canonical(host.xml("win")) == canonical(before)
-
-
-@pytest.mark.parametrize("verb", ["repair", "undo"])
-def test_switch_that_was_made_and_never_noted_is_known_by_its_outcome(host, unxen, windows, tmp_path, verb) -> None:
-    """Killed between libvirt's answer and ours in the journal; libvirt keeps a controller more than it was given."""
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("win", disk(path, "xvda"), disk("", "xvdd", device="cdrom", format="raw"))
-    before, content = host.xml("win"), content_of(path)
-    if verb == "undo":
-        assert unxen("repair", "libvirt:win")[0] == 0
-    unnoted = partial(setattr, Journal, "set_definition", lambda *_: die())
-    assert run_struck([verb, "libvirt:win"], unnoted) == -signal.SIGKILL
-    assert buses(host, "win") == (["sata", "sata"] if verb == "repair" else ["xen", "xen"])
-    if verb == "repair":
-        code, document = unxen("undo", "libvirt:win")
-        assert (code, document["switched"]) == (0, True)
-    assert canonical(host.xml("win")) == canonical(before)
-    assert content_of(path) == content
-    assert unxen("undo", "libvirt:win")[0] == 43
-
-
-def test_definition_of_ones_own_after_a_switch_that_was_not_noted_is_not_overwritten(host, unxen, windows, tmp_path) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("win", disk(path, "xvda"))
-    unnoted = partial(setattr, Journal, "set_definition", lambda *_: die())
-    assert run_struck(["repair", "libvirt:win"], unnoted) == -signal.SIGKILL
-    since = host.xml("win").replace("<memory unit='KiB'>65536", "<memory unit='KiB'>131072")
-    host.daemon.connect().defineXML(since)
-    content = digest(path)
-    code, document = unxen("undo", "libvirt:win")
-    assert (code, document["reasons"][0]["kind"]) == (50, "definition-changed")
-    assert (canonical(host.xml("win")), digest(path)) == (canonical(since), content)
-
-
-def test_undo_whose_switch_was_refused_is_finished_by_the_next(host, unxen, windows, tmp_path, monkeypatch) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("win", disk(path, "xvda"))
-    before = canonical(host.xml("win"))
-    assert unxen("repair", "libvirt:win")[0] == 0
-
-    def no(_self, guest, _switch) -> str:
-        raise refused(ReasonKind.SWITCH_FAILED, guest.target[0], cause="libvirt has no time")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(LibvirtPlatform, "switch", no)
-        assert unxen("undo", "libvirt:win")[0] == 41
-    assert buses(host, "win") == ["sata"]
-    assert unxen("undo", "libvirt:win")[0] == 0
-    assert canonical(host.xml("win")) == before
-
-
-def test_undo_does_not_overwrite_what_somebody_defined_since(host, unxen, windows, tmp_path) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("win", disk(path, "xvda"))
-    assert unxen("repair", "libvirt:win")[0] == 0
-    since = host.xml("win").replace("<memory unit='KiB'>65536", "<memory unit='KiB'>131072")
-    host.daemon.connect().defineXML(since)
-    content = digest(path)
-    code, document = unxen("undo", "libvirt:win")
-    assert (code, document["reasons"][0]["kind"]) == (50, "definition-changed")
-    assert digest(path) == content
-    assert unxen("undo", path)[0] == 0, "the disk alone, by its path"
-
-
-def test_definition_that_changes_during_a_repair_is_not_overwritten(host, unxen, windows, tmp_path, monkeypatch) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    host.define("win", disk(path, "xvda"))
-    real = LibvirtPlatform.switch
-
-    def late(self, guest, switch) -> str:
-        host.daemon.connect().defineXML(host.xml("win").replace("65536", "131072"))
-        return real(self, guest, switch)
-
-    monkeypatch.setattr(LibvirtPlatform, "switch", late)
-    code, document = unxen("repair", "libvirt:win")
-    assert (code, document["reasons"][0]["kind"]) == (41, "switch-failed")
-    assert "131072" in host.xml("win")
-    assert buses(host, "win") == ["xen"]
-
-
-def test_definition_alone_is_switched_where_the_disk_is_fit_and_taken_back(host, unxen, windows, tmp_path) -> None:
-    path = windows(tmp_path / "w.qcow2", *XEN)
-    assert unxen("repair", path)[0] == 0
-    host.define("win", disk(path, "xvda"))
-    before, content = canonical(host.xml("win")), digest(path)
-    code, document = unxen("inspect", "libvirt:win")
-    assert (code, document["verdict"], document["plan"]) == (3, "repairable", None)
-    code, document = unxen("repair", "libvirt:win", "--dry-run")
-    assert (code, canonical(host.xml("win"))) == (3, before)
-    code, document = unxen("repair", "libvirt:win")
-    assert (code, document["verdict"], document["changed"], document["switched"]) == (0, "repaired", False, True)
-    assert host.starts("win") == ""
-    assert digest(path) == content
-    assert unxen("undo", "libvirt:win")[0] == 0
-    assert canonical(host.xml("win")) == before
-    assert unxen("undo", "libvirt:win")[1]["changed"] is True, "the next one is the repair of the disk, made by its path"
-    assert unxen("undo", "libvirt:win")[0] == 43
 
 
 def test_missing_bridge_is_reported_and_not_guessed(host, unxen, windows, tmp_path) -> None:
