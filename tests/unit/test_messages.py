@@ -7,7 +7,6 @@ from enum import Enum
 from importlib.resources import files
 
 import pytest
-from unxen.model.change import ChangeKind
 from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.hive_facts import LogEnd, LogUse
@@ -26,7 +25,6 @@ TABLES: list[tuple[type[Enum], Mapping]] = [
     (FindingKind, finding_messages.FINDING_TEXTS),
     (LinkName, finding_messages.LINK_TITLES),
     (LinkName, finding_messages.LINK_NEEDS),
-    (LinkState, finding_messages.LINK_STATES),
     (XenPart, finding_messages.XEN_PARTS),
     (NoteKind, {**note_messages.NOTE_TEXTS, **FIRST_START_TEXTS}),
     (LogUse, note_messages.LOG_USES),
@@ -34,7 +32,6 @@ TABLES: list[tuple[type[Enum], Mapping]] = [
     (Step, step_messages.STEP_TITLES),
     (Part, step_messages.PART_TITLES),
     (Action, step_messages.ACTION_WORDS),
-    (ChangeKind, step_messages.CHANGE_WORDS),
     (Verdict, step_messages.VERDICT_WORDS),
     (DefinitionPart, step_messages.DEFINITION_PARTS),
     (StartRisk, start_messages.START_TEXTS),

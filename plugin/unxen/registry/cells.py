@@ -21,7 +21,7 @@ DATA_LIST = struct.Struct("<2sHI")
 LIST_HEAD = struct.Struct("<2sH")
 # Signature of a subkey list: bytes per entry. `ri` holds lists, the others keys; `lf` and `lh` add a hint or a hash.
 ENTRY_SIZES = {b"li": 4, b"lf": 8, b"lh": 8, b"ri": 4}
-ROOT_FLAG, COMPRESSED_KEY, COMPRESSED_VALUE = 0x4, 0x20, 0x1
+COMPRESSED_KEY, COMPRESSED_VALUE = 0x20, 0x1
 KEY_LAYOUT = struct.Struct("<2sHQIIIIIIIIIIIIIIIHH")
 VALUE_LAYOUT = struct.Struct("<2sHIIIHH")
 SECURITY_LAYOUT = struct.Struct("<2sHIIII")
@@ -96,7 +96,6 @@ AT = {
 }
 KEY_NAME_AT = 4 + KEY_LAYOUT.size
 VALUE_NAME_AT = 4 + VALUE_LAYOUT.size
-SECURITY_DATA_AT = 4 + SECURITY_LAYOUT.size
 
 Buffer = bytes | bytearray | memoryview
 

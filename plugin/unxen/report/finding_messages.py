@@ -4,7 +4,7 @@
 Touches nothing. One row per member of each enum (tests walk them); the template syntax stands in `template`.
 """
 
-from unxen.model.judgement import FindingKind, LinkName, LinkState, XenPart
+from unxen.model.judgement import FindingKind, LinkName, XenPart
 
 LINK_TITLES: dict[LinkName, str] = {
     LinkName.FIRMWARE: "firmware",
@@ -24,8 +24,6 @@ LINK_NEEDS: dict[LinkName, str] = {
     LinkName.DISK: "Windows starts its disk and volume only when each of these can be loaded.",
     LinkName.XEN: "Without Xen these drivers stop the start, or put their filters back.",
 }
-
-LINK_STATES: dict[LinkState, str] = {LinkState.HOLDS: "holds", LinkState.BROKEN: "broken", LinkState.UNKNOWN: "unknown"}
 
 XEN_PARTS: dict[XenPart, str] = {
     XenPart.SERVICE: "services",

@@ -4,7 +4,6 @@
 Touches nothing. One row per member of each enum (tests walk them).
 """
 
-from unxen.model.change import ChangeKind
 from unxen.model.definition import DefinitionPart
 from unxen.model.edit import Action
 from unxen.model.judgement import Verdict
@@ -51,15 +50,6 @@ ACTION_WORDS: dict[Action, str] = {
     Action.DELETE_VALUE: "delete value",
     Action.DELETE_KEY: "delete key",
     Action.CREATE_KEY: "create key",
-}
-
-CHANGE_WORDS: dict[ChangeKind, str] = {
-    ChangeKind.KEY_ADDED: "key added",
-    ChangeKind.KEY_REMOVED: "key removed",
-    ChangeKind.KEY_CHANGED: "key changed",
-    ChangeKind.VALUE_ADDED: "value added",
-    ChangeKind.VALUE_REMOVED: "value removed",
-    ChangeKind.VALUE_CHANGED: "value changed",
 }
 
 VERDICT_WORDS: dict[Verdict, str] = {
