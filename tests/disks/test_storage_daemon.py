@@ -99,7 +99,6 @@ def test_overlay_is_merged_into_every_format(tmp_path, daemon_of, kind) -> None:
         daemon.export(BASE)
         with daemon.client() as client:
             assert client.read(MIB, 1536) == b"\x01" * 512 + b"\x02" * 512 + b"\x01" * 512
-        daemon.quit()
     assert digest(path) != before
 
 
@@ -122,7 +121,6 @@ def test_no_machine_starts_from_lock_to_commit_and_after_it_does(tmp_path, daemo
                 step()
                 with machine(path, kind) as said:
                     assert "lock" in said, number
-            daemon.quit()
     with machine(path, kind) as said:
         assert said == ""
 
@@ -259,7 +257,6 @@ def test_full_file_system_is_no_space_and_can_be_tried_again(tmp_path, daemon_of
                 daemon.commit("overlay")
             filler.unlink()
             daemon.commit("overlay")
-            daemon.quit()
         assert path.read_bytes()[8 * MIB : 9 * MIB] == b"\x07" * MIB
     finally:
         subprocess.run(["umount", small], check=True)

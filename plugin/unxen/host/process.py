@@ -44,7 +44,6 @@ CHILD_SECONDS = 2.0
 PR_SET_PDEATHSIG = 1
 
 Process = subprocess.Popen[bytes]
-StillRuns = subprocess.TimeoutExpired
 """A program that runs beside us."""
 
 

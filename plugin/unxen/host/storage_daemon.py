@@ -19,7 +19,7 @@ from unxen.host.block_node import DRIVERS, FORMAT_OPTIONS, block_node
 from unxen.host.ledger import spending
 from unxen.host.nbd import CAUSES, MOST_THREADS, NbdServer, image_owner, open_layer, read_only_layer
 from unxen.host.nbd_client import NbdClient, client_on, nbd_client
-from unxen.host.process import Account, Process, StillRuns, find, run, stop
+from unxen.host.process import Account, Process, find, run, stop
 from unxen.host.qmp import Qmp, QmpError
 from unxen.host.sandbox import DEVICES, Place, lent, most_threads, not_made, service_account, start_boxed
 from unxen.model.disk import ImageChain
@@ -31,7 +31,6 @@ BASE = "base"
 ASIDE = "aside"
 PROBE = "size"
 COMMIT_SECONDS = 3600.0
-QUIT_SECONDS = 60.0
 CREATE_SECONDS = 60.0
 SOCKET, REMOTE_SOCKET = "nbd", "remote"
 POLL_SECONDS = 0.001
@@ -222,16 +221,6 @@ class StorageDaemon:
             self._qmp.finish_job("commit", COMMIT_SECONDS)
         except QmpError as error:
             raise CommitFailed(error.description) from error
-
-    def quit(self) -> None:
-        """Closes everything cleanly; Refused(TOOL_FAILED) when the daemon does not end well."""
-        self._call("quit")
-        try:
-            code = self._process.wait(QUIT_SECONDS)
-        except StillRuns as error:
-            raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", cause="did not end") from error
-        if code != 0:
-            raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", code=code)
 
     def _add(self, name: str, node: dict[str, Any]) -> None:
         self._call("blockdev-add", node)

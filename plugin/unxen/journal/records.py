@@ -114,7 +114,3 @@ class Entry:
     disks: tuple[DiskRow, ...]
     ranges: tuple[RangeRow, ...]
     definition: DefinitionRow | None = None
-
-    def ranges_of(self, disk: DiskNumber, role: RangeRole = RangeRole.WRITTEN) -> tuple[RangeRow, ...]:
-        """The ranges of one disk in one role."""
-        return tuple(each for each in self.ranges if each.disk == disk and each.role is role)
