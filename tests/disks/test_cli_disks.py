@@ -4,6 +4,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from generators.disks import MIB, WindowsTree, make_disk
 from generators.hives import driver_files, windows_hive
 from unxen.cli.main import main
+from unxen.host import ledger
 from unxen.model.progress import Part
 from unxen.report.step_messages import PART_TITLES
 
@@ -69,7 +72,27 @@ def test_disk_with_xen_drivers_would_stop(disks, capfd) -> None:
     assert [each["step"] for each in document["timings"]] == ["look", "decide"]
 
 
+NO_WINDOWS = """
+import sys
+from unxen.cli.main import main
+assert main(["inspect", sys.argv[1]]) == 4
+heavy = {"tomllib", "hashlib", "logging", "unxen.knowledge.tables", "unxen.plan.judge", "unxen.plan.examined"}
+sys.exit(", ".join(sorted(heavy & sys.modules.keys())) or 0)
+"""
+
+
+def test_disk_without_windows_is_told_before_tables_and_rules_are_loaded(tmp_path) -> None:
+    """Most machines that a hook is called for run something else."""
+    disk = tmp_path / "linux.raw"
+    disk.write_bytes(bytes(MIB))
+    command = [sys.executable, "-c", NO_WINDOWS, str(disk)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def test_times_are_told_when_asked_for(disks, capfd) -> None:
+    # What looks without a call have left in this process.
+    ledger.take()
     assert main(["inspect", str(disks["xen"]), "--json", "--timings"]) == 3
     out, told = capfd.readouterr()
     (document,) = documents(out)

@@ -23,10 +23,10 @@ from unxen.model.reason import ReasonKind, reason
 from unxen.model.volume_facts import Content, Hibernation, JournalState, Run, Scheme
 from unxen.probe.device import file_device
 from unxen.probe.images import check_images
-from unxen.probe.look import Look, look
-from unxen.probe.look_check import check_answer
+from unxen.probe.look import Look, begin_look, load_ahead, look, look_at_partitions
+from unxen.probe.look_check import check_answer, check_partitions
 from unxen.probe.look_inside import look_inside
-from unxen.probe.look_protocol import DiskSize, LookAnswer
+from unxen.probe.look_protocol import Code, DiskSize, LookAnswer
 from unxen.probe.malformed import VOLUME_ERRORS
 from unxen.probe.wanted import Wanted
 
@@ -121,6 +121,26 @@ def test_windows_on_one_disk_and_its_boot_files_on_another(tmp_path: Path):
         (1, "\\Boot\\BCD"),
     }
     assert seen.hives == {"2:5:\\WINNT": HIVE}
+
+
+@pytest.mark.disk
+def test_look_goes_on_where_the_question_for_partitions_ended(tmp_path: Path):
+    path = make_disk(tmp_path / "disk.raw", HIVE, format="raw", size=24 * MIB)
+    disk = Disk(DiskNumber(1), str(path), ImageFormat.RAW)
+    with Box.open() as box:
+        (chain,) = check_images([disk], box, [])
+        with serve_read_only(chain) as server, server.connect() as connection:
+            connections = [(disk, chain.virtual_size, connection)]
+            with pytest.raises(Refused) as refusal:
+                begin_look(box, connections, WANTED, opened=True)()
+            assert refusal.value.first.detail("cause") == "other disks than opened before"
+            load_ahead(box, Code.DISKS)
+            (first,) = look_at_partitions(box, connections)
+            load_ahead(box, Code.WINDOWS)
+            seen = begin_look(box, connections, WANTED, opened=True)()
+    (whole,) = seen.facts.disks
+    assert (first.scheme, first.partitions, first.volumes) == (whole.scheme, whole.partitions, ())
+    assert list(seen.hives.values()) == [HIVE]
 
 
 @pytest.mark.disk
@@ -340,6 +360,22 @@ def test_answer_that_lies_is_refused(plain: Path):
     for named, given in (((), ()), ((), blobs), (names, ()), (names, [b"x"]), (names, [dirty]), (("9",), blobs)):
         with pytest.raises(Refused):
             check_answer(asked, LookAnswer(facts, named), given)
+
+
+def test_first_answer_that_lies_is_refused(plain: Path):
+    facts, _ = look_at(plain)
+    disk, asked = facts.disks[0], [DiskSize(DiskNumber(1), facts.disks[0].size)]
+    bare = replace(disk, volumes=(), boot_files=())
+    check_partitions(asked, (bare,))
+    lies = {
+        "more than partitions": disk,
+        "another size": replace(bare, size=disk.size + 512),
+        "a partition twice": replace(bare, partitions=bare.partitions * 2),
+    }
+    for what, lie in lies.items():
+        with pytest.raises(Refused) as refusal:
+            check_partitions(asked, (lie,))
+        assert refusal.value.first.kind == ReasonKind.PROBE_FAILED, what
 
 
 def test_replay_that_did_not_happen_is_not_believed(tmp_path: Path):

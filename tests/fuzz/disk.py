@@ -22,7 +22,7 @@ from unxen.probe.device import Device
 from unxen.probe.look_check import check_answer
 from unxen.probe.look_inside import look_inside
 from unxen.probe.look_protocol import DiskSize, LookAnswer
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 
 from fuzz.mutation import bend
 

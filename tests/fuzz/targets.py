@@ -25,26 +25,19 @@ from generators.volumes import restart_page
 from registry.cell_hives import Key, make
 from registry.edits import dword, multi, set_value
 from registry.plans import repair_like
-from unit.hive_guest import guest, tables
+from unit.hive_guest import guest
 from unxen.errors import Refused
 from unxen.host.box_protocol import FrameError, receive
-from unxen.model.codec import CodecError, decode, encode
+from unxen.model.codec import decode, encode
 from unxen.model.disk import ImageHeader
 from unxen.model.edit import Action, Edit
-from unxen.model.facts import GuestFacts
-from unxen.model.guest import Machine
-from unxen.model.ids import Bus, ControlSetNumber, DiskNumber, ImageFormat, KeyPath
-from unxen.model.judgement import Judgement
-from unxen.model.outcome import Outcome
+from unxen.model.ids import ControlSetNumber, DiskNumber, ImageFormat, KeyPath
 from unxen.model.registry_facts import RegistryValue
-from unxen.plan.judge import judge
 from unxen.probe.boot_sector import read_boot_sector
 from unxen.probe.device import Device
 from unxen.probe.headers.source import MOST_VIRTUAL_BYTES, Source
 from unxen.probe.image_header import read_header
 from unxen.probe.kernel_version import read_kernel
-from unxen.probe.look_check import check_answer
-from unxen.probe.look_protocol import DiskSize, LookAnswer
 from unxen.probe.malformed import VOLUME_ERRORS, Malformed
 from unxen.probe.mft_record import decode_record
 from unxen.probe.partitions import read_partitions
@@ -55,14 +48,11 @@ from unxen.registry.changes import deviations, expected_changes
 from unxen.registry.diff import compare
 from unxen.registry.editor import edit_hive
 from unxen.registry.proof import prove
-from unxen.registry.reg_file import write_reg
 from unxen.registry.replay import replay
-from unxen.report.json import dumps
-from unxen.report.layout import Context, Style
-from unxen.report.text import render
 
-from fuzz import disk, program
+from fuzz import answers, disk, program
 from fuzz.mutation import STRINGS, bend, bend_document
+from fuzz.telling import check_reg_file, tell
 
 MIB = 1 << 20
 Bend = Callable[[bytes, random.Random], bytes]
@@ -295,44 +285,7 @@ def _judge_hive(data: bytes) -> None:
         facts = guest(data, lambda _path: True)
     except Refused:
         return
-    _tell(facts)
-
-
-def _tell(facts: GuestFacts) -> None:
-    """Judges, and renders in every form that a guest's strings can reach."""
-    judgement = judge(facts, Machine(), tables(), bus=None)
-    for verb in ("inspect", "plan"):
-        told(Outcome(verb, ("disk",), judgement.verdict, facts=facts, judgement=judgement, reasons=judgement.reasons))
-    _check_reg(judgement)
-
-
-def told(outcome: Outcome) -> None:
-    """Nothing in a report steers a terminal."""
-    for style in (Style(), Style(width=40, colour=True, hard=True)):
-        text = render(outcome, Context(style, {}, "", full=True))
-        assert all(line.replace("\x1b[", "").isprintable() for line in text.split("\n"))
-    text = dumps(outcome)
-    assert text.isascii()
-    assert json.loads(text)["verb"] == outcome.verb
-
-
-def _check_reg(judgement: Judgement) -> None:
-    for plan in judgement.plan.installations:
-        with suppress(Refused):
-            check_reg_file(plan.edits)
-
-
-def check_reg_file(edits: Sequence[Edit]) -> None:
-    """A line for a key, a comment for an edit, and nothing that no edit asked for."""
-    root = "HKEY_LOCAL_MACHINE\\Temp"
-    lines = write_reg(edits, root).decode("utf-16", "surrogatepass").split("\r\n")
-    assert not any("\n" in line or "\r" in line or "\0" in line for line in lines)
-    keys = [line for line in lines if line.startswith("[")]
-    # Two halves of a letter that stand side by side become that letter.
-    wanted = {f"[-{root}\\{each.key}]" if each.action is Action.DELETE_KEY else f"[{root}\\{each.key}]" for each in edits}
-    assert set(keys) == {each.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass") for each in wanted}
-    assert sum(line.startswith(";") for line in lines) == len(edits)
-    assert all(not line or line[0] in ';[" @W' for line in lines)
+    tell(facts)
 
 
 def _strange_edits(data: bytes) -> None:
@@ -404,7 +357,7 @@ def _look(data: bytes) -> None:
     """What was read of a bent disk is judged and told."""
     with suppress(Refused):
         facts, _ = disk.look_of(data)
-        _tell(facts)
+        tell(facts)
 
 
 # What comes out of a box
@@ -433,25 +386,6 @@ def _frames() -> tuple[bytes, ...]:
     return struct.pack(">II", len(text), 0) + text, struct.pack(">IIQQ", len(text), 2, 5, 0) + text + b"hello"
 
 
-@cache
-def _answers() -> tuple[bytes, ...]:
-    """What a box says of a real disk."""
-    facts, hives = disk.look_of(b"")
-    return (json.dumps(encode(LookAnswer(facts, tuple(hives)))).encode(),)
-
-
-def _believe(data: bytes) -> None:
-    """An answer is refused, or can be judged, told and planned without an error. The hives are judged by their own bytes anyway."""
-    hives = tuple(disk.look_of(b"")[1].values())
-    try:
-        said = decode(LookAnswer, json.loads(data))
-        check_answer([DiskSize(DiskNumber(1), len(disk.sound()))], said, hives)
-    except (CodecError, Refused):
-        return
-    _tell(said.facts)
-    judge(said.facts, Machine(), tables(), bus=random.Random(data).choice((Bus.SATA, Bus.IDE, Bus.VIRTIO_SCSI)))
-
-
 def _small(data: bytes) -> Callable[[], tuple[bytes, ...]]:
     return lambda: (data,)
 
@@ -478,7 +412,8 @@ TARGETS: dict[str, Target] = {
     "replay": Target(_dirty_hives, _replay, _bend_logs),
     "reg-file": Target(_small(b"seed"), _strange_edits, lambda _data, rng: rng.randbytes(8)),
     "frame": Target(_frames, _receive),
-    "answer": Target(_answers, _believe, bend_document),
+    "answer": Target(answers.of_a_look, answers.believe_look, bend_document),
+    "first-answer": Target(answers.of_partitions, answers.believe_partitions, bend_document),
     "look": Target(_small(b"[]"), _look, disk.bend_disk),
     "program": Target(_small(b"[]"), program.run, disk.bend_disk),
 }

@@ -16,7 +16,7 @@ from unxen.model.ids import Architecture, DiskNumber, GuestPath, InstallationId,
 from unxen.model.judgement import Judgement
 from unxen.plan.judge import judge
 from unxen.probe.system_hive import read_system
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 from unxen.probe.windows_version import windows_facts
 
 ROOT = GuestPath(r"\Windows")

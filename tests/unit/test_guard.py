@@ -28,6 +28,10 @@ from unxen.services import guard
 TARGET = "libvirt:win10"
 
 
+def no_tables():
+    """Nothing here looks into a disk."""
+
+
 @pytest.fixture
 def ask(tmp_path, monkeypatch):
     """One start under a policy, with what the look shows or raises."""
@@ -43,7 +47,7 @@ def ask(tmp_path, monkeypatch):
         disk.touch()
         guest = Guest((TARGET,), (Disk(DiskNumber(1), str(disk), ImageFormat.RAW),), Machine(bus, xen_leftovers=leftovers))
         settings = Settings(tmp_path / "state", guard=policy, guard_repair_seconds=0.2)
-        return guard.judge_start(HookCall("win10", phase, guest, **call), TARGET, settings, None)  # type: ignore[arg-type]
+        return guard.judge_start(HookCall("win10", phase, guest, **call), TARGET, settings, no_tables)
 
     return run
 

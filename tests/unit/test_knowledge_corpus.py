@@ -9,7 +9,7 @@ from unxen.model.registry_facts import ControlSetFacts, FilterScope, SystemFacts
 from unxen.plan.names import fold
 from unxen.plan.names import in_range as within
 from unxen.probe.system_hive import read_system
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 from unxen.probe.windows_version import windows_facts
 
 pytestmark = pytest.mark.corpus

@@ -5,11 +5,11 @@ Never anything but 0 or 1, and 1 only for a start that is refused: a platform ta
 ours must not keep a guest from starting. Reads the call's definition on standard input; asks the platform nothing.
 """
 
-import logging
 import sys
 from contextlib import suppress
 
 from unxen.cli.call import Call
+from unxen.host import log
 from unxen.host.config import knowledge_rows, load_settings
 from unxen.host.signals import end_by_interruption
 from unxen.model.start import Answer, StartJudgement
@@ -17,7 +17,6 @@ from unxen.platforms.schemes import hook_call, make
 from unxen.report.escape import visible
 from unxen.report.start_messages import tell_start
 
-LOG = logging.getLogger(__name__)
 ALLOWED, REFUSED = 0, 1
 MARK = "unxen: "
 """Begins the one line by which a hook tells our refusal from anything else that ends with 1."""
@@ -38,7 +37,7 @@ def run(call: Call) -> int:
     try:
         judgement = _judgement(call)
     except (Exception, KeyboardInterrupt) as error:
-        LOG.debug("hook failed", exc_info=True)
+        log.debug(__name__, "hook failed", exc_info=True)
         _say(f"this start was not judged: {type(error).__name__}: {error}"[:500])
         return ALLOWED
     if judgement.answer is Answer.ALLOW:
@@ -60,12 +59,12 @@ def _after_refusal(call: Call) -> int:
 
 
 def _judgement(call: Call) -> StartJudgement:
-    from unxen.knowledge.loader import load_knowledge
     from unxen.services.guard import judge_start
+    from unxen.workflow.tables import tables_of
 
     settings = load_settings()
     parsed = hook_call(call.platform, settings, call.arguments, _definition())
-    return judge_start(parsed, f"{call.platform}:{parsed.name}", settings, load_knowledge(knowledge_rows(settings)))
+    return judge_start(parsed, f"{call.platform}:{parsed.name}", settings, tables_of(settings))
 
 
 def _definition() -> bytes:

@@ -17,7 +17,7 @@ def run(job: Job) -> tuple[Outcome, None]:
         job.guest,
         job.platform,
         job.settings,
-        job.knowledge,
+        job.tables,
         bus=call.bus,
         installation=call.installation,
         listener=job.listener,

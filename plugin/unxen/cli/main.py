@@ -6,7 +6,6 @@ was begun has been cleaned up; what nobody foresaw ends with 1 and a JSON docume
 """
 
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from unxen.cli.output import show
 from unxen.cli.terminal import Steps, listener_for, stdout_must_not_fail_on_letters
 from unxen.cli.work import Result, defect, failure, work
 from unxen.errors import Refused
+from unxen.host import log
 from unxen.host.signals import end_by_interruption
 from unxen.model.reason import Reason, ReasonKind
 from unxen.report.exit_codes import DONE, INTERRUPTED
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except Exception as error:
-        logging.getLogger(__name__).debug("defect", exc_info=True)
+        log.debug(__name__, "defect", exc_info=True)
         return _show_failure(arguments, defect(error))
 
 
@@ -74,6 +74,8 @@ def _main(arguments: Sequence[str]) -> int:
         # A platform takes everything but 0 for a refusal, and a mistake in its call must not keep a guest from starting.
         return DONE if arguments[:1] == ["hook"] else code
     if call.debug or os.environ.get("UNXEN_DEBUG"):
+        import logging
+
         from unxen.cli.logs import log_to
 
         log_to(sys.stderr, logging.DEBUG, "%(relativeCreated)6.0f ms %(name)s: %(message)s")

@@ -22,7 +22,7 @@ def run(job: Job) -> tuple[Outcome, bytes]:
     """The settings of one guest, as standard output shall have them."""
     call = job.asked.call
     keys = read_keys(call.key) if call.key else ()
-    found = network(job.guest, job.settings, job.knowledge, call.installation, job.listener, keys)
+    found = network(job.guest, job.settings, job.tables(), call.installation, job.listener, keys)
     return Outcome(call.verb, job.guest.target, Verdict.HEALTHY), _product(job, found)
 
 

@@ -5,7 +5,6 @@ Touches nothing. Every function takes the text and raises argparse.ArgumentTypeE
 """
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Sequence
 
@@ -108,6 +107,8 @@ def hive_root(text: str) -> str:
 
 
 def near(text: str, names: Sequence[str]) -> str:
+    import difflib  # lazily: mistakes are few
+
     near = difflib.get_close_matches(text, names, 1)
     return f"; did you mean {near[0]}?" if near else ""
 

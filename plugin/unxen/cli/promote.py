@@ -19,4 +19,4 @@ def run(job: Job) -> tuple[Outcome, None]:
     call = job.asked.call
     keys = read_keys(call.key) if call.key else ()
     order = Move(call.verb, (call.bus,) if call.bus else BACK, call.installation, call.dry_run, keys)
-    return move(job.guest, job.platform, job.settings, job.knowledge, order, job.listener), None
+    return move(job.guest, job.platform, job.settings, job.tables(), order, job.listener), None

@@ -23,4 +23,4 @@ def run(job: Job) -> tuple[Outcome, None]:
         keys,
         call.fix,
     )
-    return repair(job.guest, job.platform, job.settings, job.knowledge, order, job.listener), None
+    return repair(job.guest, job.platform, job.settings, job.tables(), order, job.listener), None

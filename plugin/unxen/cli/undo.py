@@ -15,4 +15,4 @@ def run(job: Job) -> tuple[Outcome, None]:
         return undo(job.guest, job.platform, job.settings, job.listener), None
     from unxen.workflow.undo_registry import undo_registry
 
-    return undo_registry(job.guest, job.platform, job.settings, job.knowledge, job.settings.delivery, job.listener), None
+    return undo_registry(job.guest, job.platform, job.settings, job.tables(), job.settings.delivery, job.listener), None

@@ -6,16 +6,14 @@ JSON and exit code are made in one place for all of them.
 """
 
 import importlib
-import logging
 import os
 from collections.abc import Callable
 
 from unxen.cli.call import GuestCall
 from unxen.errors import Refused
-from unxen.host import ledger
-from unxen.host.config import knowledge_rows, load_settings
+from unxen.host import ledger, log
+from unxen.host.config import load_settings
 from unxen.host.ledger import spending
-from unxen.knowledge.tables import Knowledge
 from unxen.model.guest import Guest
 from unxen.model.judgement import Verdict
 from unxen.model.outcome import Outcome
@@ -27,8 +25,7 @@ from unxen.platforms.base import Platform
 from unxen.platforms.files import mistaken_format
 from unxen.platforms.schemes import platform_for
 from unxen.report.exit_codes import REASON_CODES, WRONG_USAGE
-
-LOG = logging.getLogger(__name__)
+from unxen.workflow.tables import Tables, tables_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Job:
     guest: Guest
     platform: Platform
     settings: Settings
-    knowledge: Knowledge
+    tables: Tables
     listener: Listener
 
 
@@ -100,12 +97,12 @@ def _told(asked: GuestCall, listener: Listener) -> Result:
     try:
         return _work(asked, listener)
     except Refused as error:
-        LOG.debug("refused", exc_info=True)
+        log.debug(__name__, "refused", exc_info=True)
         return Result(failure(asked.call.verb, asked.targets, error.reasons))
     except KeyboardInterrupt:
         return Result(failure(asked.call.verb, asked.targets, (reason(ReasonKind.INTERRUPTED),)))
     except Exception as error:
-        LOG.debug("defect", exc_info=True)
+        log.debug(__name__, "defect", exc_info=True)
         return Result(failure(asked.call.verb, asked.targets, (defect(error),)))
 
 
@@ -127,19 +124,25 @@ def _work(asked: GuestCall, listener: Listener) -> Result:
     settings = _settings(asked)
     platform = platform_for(asked.targets, settings)
     guest = platform.describe(asked.targets, asked.formats)
-    with spending(Part.TABLES):
-        knowledge = _knowledge(settings)
+    tables = tables_of(settings)
     with spending(Part.VERB):
         module = importlib.import_module(f"unxen.cli.{_MODULES[asked.call.verb]}")
     run: Verb = module.run
     try:
-        outcome, product = run(Job(asked, guest, platform, settings, knowledge, listener))
+        outcome, product = run(Job(asked, guest, platform, settings, tables, listener))
     except Refused as error:
         mistaken = mistaken_format(guest.disks) if not guest.id and error.first.kind is ReasonKind.NOT_AN_IMAGE else None
         raise (Refused(mistaken) if mistaken else error) from error
     if outcome.verdict is Verdict.NO_WINDOWS and not guest.id and (mistaken := mistaken_format(guest.disks)):
         outcome = replace(outcome, verdict=Verdict.REFUSED, reasons=(mistaken, *outcome.reasons))
-    return Result(outcome, tuple((each.id, each.name) for each in knowledge.families), product)
+    return Result(outcome, _families(outcome, tables), product)
+
+
+def _families(outcome: Outcome, tables: Tables) -> tuple[tuple[str, str], ...]:
+    """Names for the report, where there is something to be named."""
+    if outcome.judgement is None or not outcome.judgement.installations:
+        return ()
+    return tuple((each.id, each.name) for each in tables().families)
 
 
 def _settings(asked: GuestCall) -> Settings:
@@ -149,9 +152,3 @@ def _settings(asked: GuestCall) -> Settings:
     if call.accept_stale_hive:
         settings = replace(settings, accept_stale_hive=True)
     return settings
-
-
-def _knowledge(settings: Settings) -> Knowledge:
-    from unxen.knowledge.loader import load_knowledge
-
-    return load_knowledge(knowledge_rows(settings))

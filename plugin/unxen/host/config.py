@@ -5,10 +5,8 @@ Reads the TOML file named by UNXEN_CONFIG or /etc/unxen/unxen.toml (its absence 
 touches nothing else. Raises Refused(CONFIG_INVALID) or Refused(NO_PERMISSION).
 """
 
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +48,8 @@ def origins(environment: Mapping[str, str] | None = None, uid: int | None = None
     settings = load_settings(env, uid)
     path = config_path(env)
     text = _read(path) or ""
+    import tomllib
+
     written = tomllib.loads(text)
     order = {name: number for number, name in enumerate(("state_dir", *KEYS))}
     rows = {each.name: getattr(settings, each.name) for each in fields(settings)}
@@ -112,6 +112,8 @@ def _text(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
+    import tomllib  # lazily: many hosts have no such file
+
     try:
         rows = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -124,6 +126,8 @@ def _checked(path: Path, text: str, key: str, value: Any) -> Any:
     """The value in its own type; refused with key and line when it has another."""
     known = KEYS.get(key)
     if known is None:
+        import difflib  # lazily: mistakes are few
+
         near = difflib.get_close_matches(key, KEYS, 1)
         raise _invalid(path, text, key, problem="unknown key", suggestion=near[0] if near else "", expected=", ".join(KEYS))
     try:

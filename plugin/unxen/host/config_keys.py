@@ -5,7 +5,6 @@ Touches nothing. The loader, `unxen config show` and the documentation all read 
 its key asks for raises Wrong.
 """
 
-import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +90,8 @@ def _list_of(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _one_of(names: tuple[str, ...], convert: Callable[[str], Any]) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if not isinstance(value, str) or value not in names:
+            import difflib  # lazily: mistakes are few
+
             near = difflib.get_close_matches(str(value), names, 1)
             raise Wrong(f"one of {', '.join(names)}", repr(value), near[0] if near else "")
         return convert(value)

@@ -6,10 +6,8 @@ A missing program is Refused(TOOL_MISSING), one that fails or takes too long Ref
 """
 
 import ctypes
-import logging
 import os
 import select
-import shlex
 import shutil
 import signal
 import subprocess
@@ -19,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from unxen.errors import refused
+from unxen.host import log
 from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass
 
-LOG = logging.getLogger(__name__)
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 PACKAGES = {
@@ -133,7 +131,7 @@ def start(
     `tied`: the kernel kills it when the thread that started it ends. Not for a program that ties itself.
     """
     command = [find(argv[0]), *argv[1:]]
-    LOG.debug("start %s", shlex.join(command))
+    log.debug(__name__, "start %s", command)
     return subprocess.Popen(
         command,
         stdin=stdin,

@@ -78,10 +78,10 @@ def _page_files(examined: Examined) -> Iterator[Note]:
 
 def _guards(examined: Examined) -> Iterator[Note]:
     """Programs that start before or with the drivers of new hardware."""
-    early = [each for each in examined.deciding.control_set.services if each.start in (BOOT, SYSTEM)]
+    early = [(each.name, _file(each)) for each in examined.deciding.control_set.services if each.start in (BOOT, SYSTEM)]
     for row in examined.deciding.knowledge.guards:
         files = {fold(name) for name in row.files}
-        found = [each.name for each in early if _file(each) in files]
+        found = [name for name, file in early if file in files]
         if found:
             yield Note(NoteKind.GUARD_AT_START, row.product, (("services", ", ".join(found)),))
 

@@ -15,7 +15,7 @@ from unxen.model.fix import NO_FIXES, Fixes
 from unxen.model.guest import Machine
 from unxen.model.ids import Bus, InstallationId
 from unxen.model.judgement import InstallationJudgement, Judgement, Note, Verdict
-from unxen.model.reason import Reason, ReasonKind
+from unxen.model.reason import Reason
 from unxen.model.record import dataclass, replace
 from unxen.model.settings import DEFAULT_PREFERENCE
 from unxen.plan import notes
@@ -27,9 +27,10 @@ from unxen.plan.firmware_notes import fallback_notes, mismatch_notes
 from unxen.plan.first_start import first_start
 from unxen.plan.fixable import fixable
 from unxen.plan.left_out import left_out
+from unxen.plan.no_windows import judge_nothing, no_such_installation, without_windows
 from unxen.plan.old_disks import old_disk_notes
 from unxen.plan.plan_id import make_plan
-from unxen.plan.refusals import impossible, no_such_installation, not_to_be_changed, nothing_found, unfit, unsupported
+from unxen.plan.refusals import impossible, not_to_be_changed, unfit, unsupported
 from unxen.plan.states import no_room, sector_notes, with_ways_out
 
 
@@ -74,17 +75,11 @@ def judge(
         facts, machine, knowledge, bus, preference, repair_kvm_guests, accept_unclean_volume, accept_stale_hive, fixes
     )
     if not facts.installations:
-        return _without_windows(question, nothing_found(facts))
+        return judge_nothing(facts, bus or machine.bus)
     chosen = [each for each in facts.installations if installation in (None, each.id)]
     if not chosen:
-        return _without_windows(question, no_such_installation(installation or InstallationId(""), facts))
+        return without_windows(no_such_installation(installation or InstallationId(""), facts), bus or machine.bus)
     return _guest(question, chosen)
-
-
-def _without_windows(question: _Question, reasons: tuple[Reason, ...]) -> Judgement:
-    nothing = reasons[0].kind is ReasonKind.NO_WINDOWS
-    judged = question.bus or question.machine.bus
-    return Judgement(Verdict.NO_WINDOWS if nothing else Verdict.REFUSED, judged, (), make_plan(judged, ()), reasons)
 
 
 def _guest(question: _Question, chosen: Sequence[Installation]) -> Judgement:

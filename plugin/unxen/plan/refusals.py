@@ -5,12 +5,11 @@ Touches nothing. A refusal is a result, not an exception.
 """
 
 from unxen.knowledge.tables import NtVersion
-from unxen.model.facts import GuestFacts, Installation
+from unxen.model.facts import Installation
 from unxen.model.ids import Architecture, Bus, InstallationId, KeyPath
 from unxen.model.judgement import Finding, FindingKind, LinkState
 from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.registry_facts import SystemFacts, WindowsFacts
-from unxen.model.volume_facts import Content
 from unxen.plan.examined import Examined
 from unxen.plan.names import fold
 from unxen.plan.prospect import Prospect
@@ -18,31 +17,9 @@ from unxen.plan.states import troubles, upgrade_in_flight
 
 # NT 4 has no plug and play. Of Windows 2000 no hive was at hand to learn from: what is only thought is not written to disks.
 OLDEST: NtVersion = (5, 1, 0)
-CLOSED = {
-    Content.BITLOCKER: ReasonKind.ENCRYPTED,
-    Content.LDM: ReasonKind.DYNAMIC_DISK,
-    Content.STORAGE_SPACE: ReasonKind.STORAGE_SPACE,
-}
 # Parts of a hive without which a verdict would be a guess.
 VITAL = ("services", "control", "control\\class", "control\\criticaldevicedatabase", "enum", "")
 MOST_NAMED = 3
-
-
-def nothing_found(facts: GuestFacts) -> tuple[Reason, ...]:
-    """Why no Windows was found: volumes that cannot be looked into, or none at all."""
-    closed = [
-        reason(CLOSED[each.content], f"{each.disk}:{each.number}", found=each.content.value)
-        for disk in facts.disks
-        for each in disk.partitions
-        if each.content in CLOSED
-    ]
-    return tuple(closed) or (reason(ReasonKind.NO_WINDOWS),)
-
-
-def no_such_installation(wanted: InstallationId, facts: GuestFacts) -> tuple[Reason, ...]:
-    """The chosen installation is not on these disks."""
-    found = ", ".join(each.id for each in facts.installations)
-    return (reason(ReasonKind.NO_SUCH_INSTALLATION, wanted, found=found),)
 
 
 def unfit(

@@ -16,6 +16,8 @@ from typing import Any
 
 OPERATIONS = {
     "header": "unxen.probe.image_header:answer",
+    "load": "unxen.probe.loading:answer",
+    "partitions": "unxen.probe.look_inside:answer_partitions",
     "look": "unxen.probe.look_inside:answer",
     "footprint": "unxen.probe.footprint:answer",
     "standing": "unxen.probe.registry_answers:standing",

@@ -6,9 +6,11 @@ is used then.
 """
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from unxen.errors import refused
+from unxen.host.box_protocol import Response
 from unxen.host.sandbox import Box
 from unxen.model.codec import CodecError, decode, encode
 from unxen.model.disk import Disk
@@ -16,9 +18,22 @@ from unxen.model.facts import GuestFacts
 from unxen.model.ids import InstallationId
 from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass
-from unxen.probe.look_check import check_answer
-from unxen.probe.look_protocol import OPERATION, DiskSize, LookAnswer, LookRequest
+from unxen.model.volume_facts import DiskFacts
+from unxen.probe.look_check import check_answer, check_partitions
+from unxen.probe.look_protocol import (
+    LOAD,
+    OPERATION,
+    PARTITIONS,
+    Code,
+    DiskSize,
+    LookAnswer,
+    LookRequest,
+    PartitionsAnswer,
+    PartitionsRequest,
+)
 from unxen.probe.wanted import Wanted
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,14 +44,54 @@ class Look:
     hives: Mapping[InstallationId, bytes]
 
 
-def look(box: Box, connections: Sequence[tuple[Disk, int, socket.socket]], wanted: Wanted) -> Look:
-    """Look at all disks of one guest through their connected NBD sockets; each comes with the size its header says."""
-    disks = tuple(DiskSize(disk.number, size) for disk, size, _ in connections)
+Connections = Sequence[tuple[Disk, int, socket.socket]]
+"""The disks of one guest with the sizes that their headers say and their connected NBD sockets."""
+
+
+def load_ahead(box: Box, code: Code) -> None:
+    """The box loads while we do something else; what goes wrong is said at the next question."""
+    box.begin(LOAD, code.value)
+
+
+def look_at_partitions(box: Box, connections: Connections) -> tuple[DiskFacts, ...]:
+    """What a disk without Windows needs no more than; a look in the same box may go on from here."""
+    disks = _sizes(connections)
+    response = box.ask(PARTITIONS, encode(PartitionsRequest(disks)), fds=_numbers(connections))
+    said = _decoded(PartitionsAnswer, response).disks
+    check_partitions(disks, said)
+    return said
+
+
+def look(box: Box, connections: Connections, wanted: Wanted) -> Look:
+    """Look at all disks of one guest."""
+    return begin_look(box, connections, wanted)()
+
+
+def begin_look(box: Box, connections: Connections, wanted: Wanted, *, opened: bool = False) -> Callable[[], Look]:
+    """The same; the box looks until the answer is asked for. `opened`: it was asked for the partitions of these disks before."""
+    disks = _sizes(connections)
     request = encode(LookRequest(disks, wanted))
-    response = box.ask(OPERATION, request, fds=tuple(connection.fileno() for _, _, connection in connections))
+    answer = box.begin(OPERATION, request, fds=() if opened else _numbers(connections))
+
+    def seen() -> Look:
+        response = answer()
+        said = _decoded(LookAnswer, response)
+        check_answer(disks, said, response.blobs)
+        return Look(said.facts, dict(zip(said.hives, response.blobs, strict=True)))
+
+    return seen
+
+
+def _sizes(connections: Connections) -> tuple[DiskSize, ...]:
+    return tuple(DiskSize(disk.number, size) for disk, size, _ in connections)
+
+
+def _numbers(connections: Connections) -> tuple[int, ...]:
+    return tuple(connection.fileno() for _, _, connection in connections)
+
+
+def _decoded(kind: type[T], response: Response) -> T:
     try:
-        said = decode(LookAnswer, response.payload)
+        return decode(kind, response.payload)
     except CodecError as error:
         raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=str(error)) from error
-    check_answer(disks, said, response.blobs)
-    return Look(said.facts, dict(zip(said.hives, response.blobs, strict=True)))

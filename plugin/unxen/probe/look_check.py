@@ -24,18 +24,26 @@ HIVE_TROUBLES = frozenset((ReasonKind.HIVE_DIRTY, ReasonKind.HIVE_DAMAGED))
 
 def check_answer(disks: Sequence[DiskSize], said: LookAnswer, blobs: Sequence[bytes]) -> None:
     """Refuses an answer that breaks a rule."""
-    for rule in (_disks(disks, said), _installations(said), _hives(said, blobs)):
+    for rule in (_disks(disks, said.facts.disks), _installations(said), _hives(said, blobs)):
         for kept, name in rule:
             if not kept:
                 raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=name)
 
 
+def check_partitions(disks: Sequence[DiskSize], said: Sequence[DiskFacts]) -> None:
+    """The same for an answer that has no more than partitions."""
+    bare = all(not each.volumes and not each.boot_files for each in said)
+    for kept, name in ((bare, "more than partitions"), *_disks(disks, said)):
+        if not kept:
+            raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=name)
+
+
 Checks = Iterator[tuple[bool, str]]
 
 
-def _disks(disks: Sequence[DiskSize], said: LookAnswer) -> Checks:
-    yield [DiskSize(each.number, each.size) for each in said.facts.disks] == list(disks), "other disks than asked"
-    for disk in said.facts.disks:
+def _disks(disks: Sequence[DiskSize], said: Sequence[DiskFacts]) -> Checks:
+    yield [DiskSize(each.number, each.size) for each in said] == list(disks), "other disks than asked"
+    for disk in said:
         yield len(disk.partitions) <= MOST_PARTITIONS, "too many partitions"
         numbers = [each.number for each in disk.partitions]
         yield len(set(numbers)) == len(numbers), "a partition twice"

@@ -6,7 +6,7 @@ the hives' bytes. A disk of another size than its header said is Refused(PROBE_F
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from unxen.errors import refused
 from unxen.host.box_protocol import Request, Response
@@ -17,10 +17,21 @@ from unxen.model.reason import ReasonKind, reason
 from unxen.model.record import dataclass, replace
 from unxen.model.volume_facts import Content, DiskFacts, Hibernation, Partition, Scheme, Volume
 from unxen.probe.device import Device, nbd_device
-from unxen.probe.look_protocol import MOST_HIVE_BYTES, MOST_INSTALLATIONS, OPERATION, DiskSize, LookAnswer, LookRequest
+from unxen.probe.look_protocol import (
+    MOST_HIVE_BYTES,
+    MOST_INSTALLATIONS,
+    OPERATION,
+    DiskSize,
+    LookAnswer,
+    LookRequest,
+    PartitionsAnswer,
+    PartitionsRequest,
+    may_hold_windows,
+)
 from unxen.probe.partitions import read_partitions
 from unxen.probe.wanted import Wanted
 
+T = TypeVar("T")
 ASLEEP = (Hibernation.HIBERNATED, Hibernation.INTERRUPTED)
 
 
@@ -34,16 +45,45 @@ class _DiskLook:
     partitions: tuple[Partition, ...]
 
 
+_open: list[_DiskLook] = []
+"""What the question for partitions has opened, for a look that follows it: a server's greeting can be answered only once."""
+
+
+def answer_partitions(request: Request) -> Response:
+    """The operation `partitions`."""
+    asked = _decoded(PartitionsRequest, request)
+    _open[:] = _opened(asked.disks, request.fds)
+    return Response(encode(PartitionsAnswer(tuple(_bare(each) for each in _open))))
+
+
 def answer(request: Request) -> Response:
     """The operation `look`."""
-    try:
-        asked = decode(LookRequest, request.payload)
-    except CodecError as error:
-        raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=str(error)) from error
-    devices = [(disk.number, _connect(disk, fd)) for disk, fd in zip(asked.disks, request.fds, strict=True)]
-    facts, hives = look_inside(devices, asked.wanted)
+    asked = _decoded(LookRequest, request)
+    disks = _opened(asked.disks, request.fds) if request.fds else list(_open)
+    if [each.number for each in disks] != [each.number for each in asked.disks]:
+        raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause="other disks than opened before")
+    facts, hives = _look_at_disks(disks, asked.wanted)
     payload: Any = encode(LookAnswer(facts, tuple(identity for identity, _ in hives)))
     return Response(payload, tuple(data for _, data in hives))
+
+
+def _decoded(kind: type[T], request: Request) -> T:
+    try:
+        return decode(kind, request.payload)
+    except CodecError as error:
+        raise refused(ReasonKind.PROBE_FAILED, request.operation, cause=str(error)) from error
+
+
+def _opened(disks: Sequence[DiskSize], fds: Sequence[int]) -> list[_DiskLook]:
+    return [_with_partitions(disk.number, _connect(disk, fd)) for disk, fd in zip(disks, fds, strict=True)]
+
+
+def _with_partitions(number: DiskNumber, device: Device) -> _DiskLook:
+    return _DiskLook(number, device, *read_partitions(device, number))
+
+
+def _bare(disk: _DiskLook) -> DiskFacts:
+    return DiskFacts(disk.number, disk.device.size, disk.scheme, disk.partitions, (), ())
 
 
 def _connect(disk: DiskSize, fd: int) -> Device:
@@ -57,8 +97,11 @@ def look_inside(
     devices: Sequence[tuple[DiskNumber, Device]], wanted: Wanted
 ) -> tuple[GuestFacts, list[tuple[InstallationId, bytes]]]:
     """The facts of all disks of one guest, and the hives' bytes."""
-    disks = [_DiskLook(number, device, *read_partitions(device, number)) for number, device in devices]
-    worth_it = any(each.content == Content.NTFS for disk in disks for each in disk.partitions)
+    return _look_at_disks([_with_partitions(number, device) for number, device in devices], wanted)
+
+
+def _look_at_disks(disks: Sequence[_DiskLook], wanted: Wanted) -> tuple[GuestFacts, list[tuple[InstallationId, bytes]]]:
+    worth_it = any(may_hold_windows(each.partitions) for each in disks)
     installations: list[Installation] = []
     hives: list[tuple[InstallationId, bytes]] = []
     facts = tuple(_look_at_disk(disk, wanted, worth_it, installations, hives) for disk in disks)
@@ -76,7 +119,7 @@ def _look_at_disk(
     hives: list[tuple[InstallationId, bytes]],
 ) -> DiskFacts:
     """One disk's facts; what is found of installations and hives is added to the lists."""
-    facts = DiskFacts(disk.number, disk.device.size, disk.scheme, disk.partitions, (), ())
+    facts = _bare(disk)
     if not worth_it:
         return facts
     from unxen.probe.boot_files import read_fat_boot_files  # lazily: a disk without NTFS costs its table and no library

@@ -13,7 +13,7 @@ from unxen.model.ids import KeyPath, Missing
 from unxen.model.reason import ReasonKind
 from unxen.model.record import dataclass, field
 from unxen.model.registry_facts import KeyTree, NamedValue, RegistryValue
-from unxen.registry.hive import Hive, Key, Unreadable, Value
+from unxen.registry.hive import Hive, Key, Unreadable, Value, strings_in, text_in
 from unxen.registry.names import fold
 
 T = TypeVar("T")
@@ -85,8 +85,9 @@ class Reading:
         """A string; ABSENT without a value, UNREADABLE when it is something else."""
         if value is None:
             return Missing.ABSENT
-        found = self._tried(value.text, None) if self.raw(value) else None
-        return Missing.UNREADABLE if found is None else found
+        found = self.raw(value)
+        text = text_in(found) if found is not None else None
+        return Missing.UNREADABLE if text is None else text
 
     def plain(self, value: Value | None) -> str:
         """A string that only people read: empty when it is not there."""
@@ -95,13 +96,11 @@ class Reading:
 
     def strings(self, value: Value | None) -> tuple[str, ...]:
         """A list of strings, or the one string of a plain one; none when it is not there or something else."""
-        if value is None or self.raw(value) is None:
+        found = self.raw(value)
+        if found is None:
             return ()
-        found = self._tried(value.strings, None)
-        if found is not None:
-            return found
-        text = self._tried(value.text, None)
-        return (text,) if text else ()
+        several, text = strings_in(found), text_in(found)
+        return several if several is not None else (text,) if text else ()
 
     def too_large(self, value: Value) -> None:
         """Notes that a value holds more than such a one can."""

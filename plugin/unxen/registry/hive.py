@@ -222,16 +222,24 @@ class Value:
 
     def text(self) -> str | None:
         """The text of a REG_SZ or REG_EXPAND_SZ up to its first NUL, if it has one; None for another type."""
-        value = self.registry_value()
-        return _decoded(value.data).partition("\0")[0] if value.type in TEXT_TYPES else None
+        return text_in(self.registry_value())
 
     def strings(self) -> tuple[str, ...] | None:
         """The strings of a REG_MULTI_SZ, empty ones left out, however the list ends; None for another type."""
-        value = self.registry_value()
-        return tuple(filter(None, _decoded(value.data).split("\0"))) if value.type == ValueType.MULTI_SZ else None
+        return strings_in(self.registry_value())
 
     def _unreadable(self, cause: Exception) -> Exception:
         return Unreadable(f"{self.key.path}\\{self.name}", f"hivex: {cause}")
+
+
+def text_in(value: RegistryValue) -> str | None:
+    """The text of a REG_SZ or REG_EXPAND_SZ up to its first NUL, if it has one; None for another type."""
+    return _decoded(value.data).partition("\0")[0] if value.type in TEXT_TYPES else None
+
+
+def strings_in(value: RegistryValue) -> tuple[str, ...] | None:
+    """The strings of a REG_MULTI_SZ, empty ones left out, however the list ends; None for another type."""
+    return tuple(filter(None, _decoded(value.data).split("\0"))) if value.type == ValueType.MULTI_SZ else None
 
 
 def _length_or_none(library: Library, value: int) -> int:

@@ -27,6 +27,8 @@ from unxen.model.reason import Reason, ReasonKind
 from unxen.model.record import dataclass
 from unxen.model.settings import Settings
 from unxen.probe.images import allowed_directories, check_images, check_writable_headers
+from unxen.probe.look import load_ahead
+from unxen.probe.look_protocol import Code
 from unxen.repair.leftovers import LOCKS, throw_away
 
 
@@ -63,6 +65,8 @@ def hold(guest: Guest, settings: Settings, listener: Listener, box: Box | None =
         _clear_leftovers(settings.state_dir, paths)
         with nullcontext(box) if box else Box.open() as reader:
             chains = check_images(guest.disks, reader, allowed_directories(guest, settings))
+            if box:
+                load_ahead(box, Code.WINDOWS)
         yield tuple(_held(stack, chain, settings.state_dir) for chain in chains)
 
 

@@ -30,9 +30,10 @@ from unxen.model.record import dataclass, field
 from unxen.model.settings import STATE_SETTING, Delivery, Settings
 from unxen.model.volume_facts import Partition
 from unxen.probe.footprint import footprint
-from unxen.probe.look import Look
+from unxen.probe.look import Look, load_ahead
+from unxen.probe.look_protocol import Code
 from unxen.probe.registry_box import edit_hive
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 from unxen.registry.flaws import Flaw, refuse_forbidding
 from unxen.repair.delivery.delivering import Delivered, Parcel, deliver, parcels
 from unxen.repair.delivery.in_place import hive_ranges
@@ -137,6 +138,7 @@ class Pipeline:
         with hive_checks() as checks, Box.open(edits=True, ahead="edit") as editor, Box.open(ahead="look") as eyes:
             with self.step(Step.OVERLAY):
                 transaction.stage()
+            load_ahead(eyes, Code.WINDOWS)
             with self.step(Step.EDIT):
                 audits = checks.begin_audits([hive for _, hive in self._planned()])
                 edited = self._edit(editor, audits)

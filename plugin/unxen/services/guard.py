@@ -17,7 +17,6 @@ from unxen.host.locks import held_by_unxen
 from unxen.host.signals import limited
 from unxen.journal.place import has_overlays
 from unxen.journal.unfinished import unfinished_commits
-from unxen.knowledge.tables import Knowledge
 from unxen.model.guest import Guest
 from unxen.model.ids import Bus
 from unxen.model.judgement import InstallationJudgement, LinkName, Verdict
@@ -29,6 +28,7 @@ from unxen.model.start import Answer, StartJudgement, StartRisk
 from unxen.platforms.base import HookCall, HookPhase
 from unxen.platforms.files import FilesPlatform
 from unxen.workflow.inspect import inspect
+from unxen.workflow.tables import Tables
 
 LOG = logging.getLogger(__name__)
 LOCKS = "locks"
@@ -36,7 +36,7 @@ LOCKS = "locks"
 LOOKS_IN_A_REPAIR = 3
 
 
-def judge_start(call: HookCall, target: str, settings: Settings, knowledge: Knowledge) -> StartJudgement:
+def judge_start(call: HookCall, target: str, settings: Settings, tables: Tables) -> StartJudgement:
     """What to say to this hook call. `target` is what people would type for the guest."""
     guest = call.guest
     if settings.guard is GuardPolicy.OFF or call.phase is not HookPhase.BEFORE_START or guest is None or call.known_fine:
@@ -48,13 +48,13 @@ def judge_start(call: HookCall, target: str, settings: Settings, knowledge: Know
     if call.resumes:
         return StartJudgement(Answer.ALLOW, StartRisk.NONE, target)
     try:
-        seen = _look(guest, settings, knowledge)
+        seen = _look(guest, settings, tables)
     except Refused as error:
         LOG.info("%s is not judged: %s", target, error)
         return StartJudgement(Answer.ALLOW, StartRisk.NOT_JUDGED, target, (("cause", error.first.kind.value),))
     if any(each.kind is ReasonKind.COMMIT_UNFINISHED for each in seen.reasons):
         return StartJudgement(Answer.REFUSE, StartRisk.HALF_WRITTEN, target)
-    if settings.guard is GuardPolicy.REPAIR and (done := _repaired(guest, seen, settings, knowledge)):
+    if settings.guard is GuardPolicy.REPAIR and (done := _repaired(guest, seen, settings, tables)):
         return StartJudgement(Answer.ALLOW, StartRisk.REPAIRED_NOW, target, (("entry", str(done.entry)),))
     return _judged(guest, seen, target, settings.guard)
 
@@ -82,11 +82,11 @@ def _half_written(guest: Guest, target: str, settings: Settings) -> StartJudgeme
     return StartJudgement(Answer.REFUSE, StartRisk.HALF_WRITTEN, target) if begun else None
 
 
-def _look(guest: Guest, settings: Settings, knowledge: Knowledge) -> Outcome:
-    return inspect(guest, FilesPlatform(), settings, knowledge, bus=None, installation=None, listener=nobody)
+def _look(guest: Guest, settings: Settings, tables: Tables) -> Outcome:
+    return inspect(guest, FilesPlatform(), settings, tables, bus=None, installation=None, listener=nobody)
 
 
-def _repaired(guest: Guest, seen: Outcome, settings: Settings, knowledge: Knowledge) -> Outcome | None:
+def _repaired(guest: Guest, seen: Outcome, settings: Settings, tables: Tables) -> Outcome | None:
     """Made whole where it stands, or None: the definition that is about to start cannot be changed from here."""
     judgement = seen.judgement
     leftovers = bool(guest.machine.xen_leftovers)
@@ -100,7 +100,7 @@ def _repaired(guest: Guest, seen: Outcome, settings: Settings, knowledge: Knowle
     try:
         with limited(settings.guard_repair_seconds) as let_go:
             order = Order(delivery=Delivery.IN_PLACE)
-            done = repair(guest, FilesPlatform(), settings, knowledge, order, _until_commit(let_go))
+            done = repair(guest, FilesPlatform(), settings, tables(), order, _until_commit(let_go))
     except (Refused, KeyboardInterrupt) as error:
         # Interrupted, because the platform has waited long enough: rolled back like any other repair, and judged as it is.
         LOG.warning("%s could not be repaired before its start: %s", " + ".join(guest.target), error)

@@ -82,7 +82,7 @@ class Treatment:
         return _later(outcome.reasons)
 
     def _outcome(self, guest: Guest) -> Outcome:
-        seen = inspect(guest, self.platform, self.settings, self.knowledge, bus=None, installation=None, listener=nobody)
+        seen = inspect(guest, self.platform, self.settings, lambda: self.knowledge, bus=None, installation=None, listener=nobody)
         if seen.verdict is Verdict.REPAIRABLE and self._may_repair(guest, seen):
             order = Order(delivery=self.settings.delivery)
             return repair(guest, self.platform, self.settings, self.knowledge, order, nobody)

@@ -91,7 +91,7 @@ def _look(
     from unxen.workflow.inspect import inspect
 
     try:
-        outcome = inspect(guest, FilesPlatform(), settings, knowledge, bus=asked.bus, installation=None, listener=listener)
+        outcome = inspect(guest, FilesPlatform(), settings, lambda: knowledge, bus=asked.bus, installation=None, listener=listener)
     except Refused as error:
         return None, error.first
     mistaken = _mistaken(outcome, guest)

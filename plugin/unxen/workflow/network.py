@@ -18,9 +18,8 @@ from unxen.model.reason import Reason, ReasonKind, reason
 from unxen.model.settings import Settings
 from unxen.plan.examined import examine
 from unxen.plan.network_settings import network_settings
-from unxen.plan.refusals import no_such_installation, nothing_found
-from unxen.probe.wanted import wanted_from
-from unxen.workflow.inspect import look_at
+from unxen.plan.no_windows import no_such_installation, nothing_found
+from unxen.workflow.looking import look_at
 from unxen.workflow.steps import Stopwatch
 
 
@@ -35,7 +34,7 @@ def network(
     """The network settings of every Windows on the guest's disks, or of the chosen one."""
     watch = Stopwatch(listener)
     with watch.step(Step.LOOK):
-        facts = look_at(guest, settings, wanted_from(knowledge), keys, listener).facts
+        facts = look_at(guest, settings, lambda: knowledge, keys, listener).facts
     with watch.step(Step.DECIDE):
         return tuple(_settings(facts, each, guest, knowledge, settings) for each in _chosen(facts, installation))
 

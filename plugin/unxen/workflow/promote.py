@@ -27,11 +27,11 @@ from unxen.model.volume_facts import Opening
 from unxen.plan.judge import judge
 from unxen.plan.promotion import not_shown
 from unxen.platforms.base import Ability, Platform
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 from unxen.repair.holding import hold
 from unxen.repair.looking import FirstLook, look_first
-from unxen.workflow.inspect import look_at
 from unxen.workflow.keys import with_keys_told
+from unxen.workflow.looking import look_at
 from unxen.workflow.noting import leave_note
 from unxen.workflow.obstacles import unfinished
 from unxen.workflow.steps import Stopwatch
@@ -81,7 +81,7 @@ class _Mover:
     def tell(self) -> Outcome:
         """The verdict alone."""
         with self.watch.step(Step.LOOK):
-            seen = look_at(self.guest, self.settings, wanted_from(self.knowledge), self.order.keys, self.listener)
+            seen = look_at(self.guest, self.settings, lambda: self.knowledge, self.order.keys, self.listener)
         with self.watch.step(Step.DECIDE):
             outcome = self._outcome(seen.facts, self._shown(seen.facts), seen.opening)
         if against := unfinished(seen.chains, self.settings):

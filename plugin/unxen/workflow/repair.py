@@ -28,16 +28,17 @@ from unxen.model.settings import Delivery, Settings
 from unxen.plan.judge import judge
 from unxen.platforms.base import Platform
 from unxen.probe.look import Look
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 from unxen.repair.holding import HeldDisk, hold
 from unxen.repair.looking import FirstLook, look_first
 from unxen.repair.pipeline import Pipeline
+from unxen.workflow.asked import Asked
 from unxen.workflow.keys import with_keys_told
 from unxen.workflow.noting import leave_note
 from unxen.workflow.obstacles import built_upon
 from unxen.workflow.steps import Stopwatch
 from unxen.workflow.switching import begin_switch, failed_switch, pending, perform, row_of, waiting_bus
-from unxen.workflow.wishing import Asked, judge_fitted, planned_switch
+from unxen.workflow.wishing import judge_fitted, planned_switch
 
 LOG = logging.getLogger(__name__)
 Decide = Callable[[Look, Bus | None], Judgement]

@@ -27,13 +27,14 @@ from unxen.model.outcome import Outcome
 from unxen.model.progress import Listener, Step
 from unxen.model.reason import ReasonKind
 from unxen.model.settings import Delivery, Settings
+from unxen.plan.no_windows import nothing_found
 from unxen.plan.plan_id import make_plan
-from unxen.plan.refusals import nothing_found, unfit
+from unxen.plan.refusals import unfit
 from unxen.plan.reverse import reverse
 from unxen.platforms.base import Platform
 from unxen.probe.look import Look
 from unxen.probe.registry_box import standing_in
-from unxen.probe.wanted import wanted_from
+from unxen.probe.wanted_names import wanted_from
 from unxen.repair.holding import HeldDisk, hold
 from unxen.repair.looking import look_through
 from unxen.repair.pipeline import Pipeline

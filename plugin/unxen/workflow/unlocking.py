@@ -14,16 +14,17 @@ from unxen.model.facts import GuestFacts
 from unxen.model.progress import Listener
 from unxen.model.volume_facts import NOTHING_OPENED, Opening, Partition
 from unxen.probe.look import look
-from unxen.probe.wanted import Wanted
+from unxen.probe.wanted_names import wanted_from
 from unxen.repair.delivery.unlocked import LockedDisk, locked_partitions, unlocked
 from unxen.repair.looking import PATIENT
+from unxen.workflow.tables import Tables
 
 
 def look_behind(
     chains: Sequence[ImageChain],
     servers: Sequence[NbdServer],
     facts: GuestFacts,
-    wanted: Wanted,
+    tables: Tables,
     keys: Sequence[str],
     listener: Listener,
 ) -> tuple[GuestFacts, Opening]:
@@ -41,7 +42,7 @@ def look_behind(
             for chain, server, door in zip(chains, servers, doors, strict=True)
         ]
         rows = [(chain.disk, chain.virtual_size, each) for chain, each in zip(chains, sockets, strict=True)]
-        return look(box, rows, wanted).facts, view.opening(locked)
+        return look(box, rows, wanted_from(tables())).facts, view.opening(locked)
 
 
 def _locked(chain: ImageChain, server: NbdServer, partitions: Sequence[Partition]) -> LockedDisk:

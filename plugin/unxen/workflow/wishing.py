@@ -9,28 +9,20 @@ from collections.abc import Callable
 
 from unxen.model.definition import Switch, Wish
 from unxen.model.facts import GuestFacts
-from unxen.model.fix import NO_FIXES, Fix, Fixes
+from unxen.model.fix import Fix
 from unxen.model.guest import Guest, Machine
 from unxen.model.ids import Bus, Firmware
 from unxen.model.judgement import Judgement, LinkName, Verdict
 from unxen.model.machine import Clock
-from unxen.model.record import dataclass, replace
+from unxen.model.record import replace
 from unxen.plan.cards import shared_card
 from unxen.plan.clock import common_clock
 from unxen.plan.links.firmware import certain_firmware
 from unxen.platforms.base import Ability, Platform
+from unxen.workflow.asked import Asked
 
 NOTHING = Switch("", "")
 FIRMWARE_LINK = LinkName.FIRMWARE.value
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What decides whether a definition may be touched beside what the disks say."""
-
-    bus: Bus | None
-    repair_kvm_guests: bool
-    fixes: Fixes = NO_FIXES
 
 
 def planned_switch(platform: Platform, guest: Guest, judgement: Judgement, facts: GuestFacts, asked: Asked) -> Switch:
