@@ -182,6 +182,18 @@ def test_a_broken_box_stays_broken(program) -> None:
             assert caught.value.first.kind is ReasonKind.PROBE_FAILED
 
 
+def test_what_broke_a_box_is_told_to_whoever_asks_next(program) -> None:
+    """Nobody waits for the answer to what is only loaded ahead."""
+    program("sys.exit('fell over')")
+    with Box.open(MARKED, "child.py") as box:
+        box.begin("load", "disks")
+        answer = box.begin("look", {})
+        for ask in (answer, lambda: box.ask("look", {})):
+            with pytest.raises(Refused) as caught:
+                ask()
+            assert caught.value.first.detail("cause").endswith(": fell over")
+
+
 def test_an_unused_box_leaves_nothing() -> None:
     for _ in range(10):
         Box.open(MARKED).close()

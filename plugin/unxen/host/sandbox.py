@@ -223,6 +223,7 @@ class Box:
         self._edits = edits
         self._ready = False
         self._waiting: deque[_Question] = deque()
+        self._gone: Refused | None = None
 
     @classmethod
     def open(cls, limits: Limits = USUAL, child: str = CHILD, *, edits: bool = False, ahead: str = "") -> "Box":
@@ -256,6 +257,8 @@ class Box:
             raise ValueError(f"{operation} needs a box that was opened with edits=True")
         while len(self._waiting) >= MOST_AHEAD:
             self._take_oldest()
+        if self._gone:
+            raise self._gone
         deadline = time.monotonic() + self._limits.answer_seconds
         try:
             self._await_ready(deadline)
@@ -278,7 +281,7 @@ class Box:
     def _take_oldest(self) -> None:
         first = self._waiting.popleft()
         try:
-            first.answer = self._finish(first.operation, first.deadline)
+            first.answer = self._gone or self._finish(first.operation, first.deadline)
         except Refused as error:
             first.answer = error
 
@@ -334,7 +337,8 @@ class Box:
         """The refusal for a box that broke its rules; the box is gone afterwards."""
         said = self.close().strip().splitlines()
         cause = f"{problem}: {said[-1]}" if said else problem
-        return refused(ReasonKind.PROBE_FAILED, operation, cause=cause, code=self._process.returncode)
+        self._gone = refused(ReasonKind.PROBE_FAILED, operation, cause=cause, code=self._process.returncode)
+        return self._gone
 
     def close(self) -> str:
         """Ends the box; gives what it wrote to its error output."""
