@@ -15,11 +15,11 @@ from generators.libvirt_host import Host, disk, domain
 from unxen.host.storage_daemon import StorageDaemon
 from unxen.journal.records import EntryState
 from unxen.journal.store import open_journal
-from unxen.knowledge.loader import load_knowledge
 from unxen.model.settings import GuardPolicy, Settings
 from unxen.model.start import Answer, StartRisk
 from unxen.platforms.libvirt.hook import hook_call
 from unxen.services.guard import judge_start
+from unxen.workflow.tables import tables_of
 
 pytestmark = pytest.mark.disk
 HOOK = Path(__file__).resolve().parents[3] / "hooks" / "libvirt" / "50-unxen"
@@ -181,7 +181,7 @@ def test_slow_repair_before_a_start_is_given_up_and_nothing_of_it_stays(windows,
     monkeypatch.setattr(StorageDaemon, "export", slow)
     call = hook_call(["win", "prepare", "begin"], domain("win", disk(path, "sda", "sata")).encode())
     settings = Settings(own_state, guard=GuardPolicy.REPAIR, guard_repair_seconds=5)
-    found = judge_start(call, "libvirt:win", settings, load_knowledge(()))
+    found = judge_start(call, "libvirt:win", settings, tables_of(settings))
     assert (found.answer, found.risk) == (Answer.REFUSE, StartRisk.WOULD_STOP)
     assert path.read_bytes() == content
     assert list((own_state / "work").glob("*/*")) == []
@@ -189,7 +189,7 @@ def test_slow_repair_before_a_start_is_given_up_and_nothing_of_it_stays(windows,
         assert [each.state for each in journal.in_states(tuple(EntryState))] == [EntryState.ROLLED_BACK]
     monkeypatch.undo()
     patient = replace(settings, guard_repair_seconds=60)
-    assert judge_start(call, "libvirt:win", patient, load_knowledge(())).risk is StartRisk.REPAIRED_NOW
+    assert judge_start(call, "libvirt:win", patient, tables_of(patient)).risk is StartRisk.REPAIRED_NOW
 
 
 def test_missing_disk_and_strange_definition_are_libvirts_business(host, hooked, tmp_path) -> None:
