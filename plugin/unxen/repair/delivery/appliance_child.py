@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,11 @@ def say(**state: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
+def answer(done_by: Callable[[dict[str, Any]], None]) -> int:
     """One request from start to end; a refusal is a line, not an exit code."""
     request = json.load(sys.stdin)
     try:
-        work(request)
+        done_by(request)
     except Stopped as end:
         say(**{end.state: end.cause})
     else:
@@ -171,4 +172,4 @@ def _check_size(guest: Any, path: str, size: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(work))

@@ -8,7 +8,6 @@ beside them is served as it is. A key is never said, logged or passed on but to 
 """
 
 import errno
-import json
 import socket
 import sys
 from collections import OrderedDict
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from unxen.repair.delivery.appliance_child import Messages, Stopped, launch, new_handle, say
+from unxen.repair.delivery.appliance_child import Messages, Stopped, answer, launch, new_handle, say
 from unxen.repair.delivery.nbd_server import Server
 
 # The protocol between library and appliance bounds a message to 4 MiB; a call costs more than the bytes it carries.
@@ -102,18 +101,6 @@ class View:
             raise OSError(errno.EIO, str(error)) from error
 
 
-def main() -> int:
-    """One request from start to end; a refusal is a line, not an exit code."""
-    request = json.load(sys.stdin)
-    try:
-        work(request)
-    except Stopped as end:
-        say(**{end.state: end.cause})
-    else:
-        say(done="")
-    return 0
-
-
 def work(request: dict[str, Any]) -> None:
     """Starts the appliance, opens what the keys open, serves, and ends it; the disks are flushed when this returns."""
     messages = Messages()
@@ -167,4 +154,4 @@ def _open(guest: Any, device: str, name: str, partition: dict[str, Any], keys: l
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(work))
