@@ -4,6 +4,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 from content import digest
 from unxen.errors import Refused
+from unxen.host import storage_daemon as storage_daemon_module
 from unxen.host.locks import forbid_machines
 from unxen.host.nbd_client import Range
 from unxen.host.sandbox import Box
@@ -22,6 +25,7 @@ from unxen.model.disk import Disk, ImageChain
 from unxen.model.ids import DiskNumber, ImageFormat
 from unxen.model.reason import ReasonKind
 from unxen.probe.images import check_images
+from unxen.repair.undo_data import exported
 
 pytestmark = pytest.mark.disk
 
@@ -260,3 +264,30 @@ def test_full_file_system_is_no_space_and_can_be_tried_again(tmp_path, daemon_of
         assert path.read_bytes()[8 * MIB : 9 * MIB] == b"\x07" * MIB
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def test_request_without_an_end_is_given_up(tmp_path, daemon_of, monkeypatch) -> None:
+    """The daemon itself waits for ever for what is below it; a look that nobody answers must not hold a guest's lock for ever."""
+    monkeypatch.setattr(storage_daemon_module, "REQUEST_SECONDS", 0.5)
+    never = {"driver": "null-co", "size": 16 * MIB, "latency-ns": 1 << 60}
+    path = make(tmp_path / "disk.raw", "raw")
+    with daemon_of(path) as daemon:
+        daemon.close_image(BASE)
+        daemon._add(BASE, {**never, "node-name": BASE})
+        with pytest.raises(Refused) as caught, exported(daemon, BASE, ""), daemon.connect() as client:
+            ask_for_a_sector(client)
+        assert (caught.value.first.kind, caught.value.first.subject) == (ReasonKind.TOOL_FAILED, str(path))
+        with pytest.raises(ValueError, match="the first"), exported(daemon, BASE, "again"), daemon.connect() as client:
+            ask_for_a_sector(client, b"again")
+            raise ValueError("the first")
+
+
+def ask_for_a_sector(client: socket.socket, name: bytes = b"") -> None:
+    """Newstyle, fixed; no zeroes behind the answer; the export of that name; the first 512 bytes of it."""
+    client.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", 1, len(name)) + name)
+    heard = 0
+    while heard < 18 + 10:
+        heard += len(client.recv(18 + 10 - heard))
+    client.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, 1, 0, 512))
+    # Whoever asked is gone before the answer.
+    time.sleep(0.2)

@@ -34,6 +34,7 @@ COMMIT_SECONDS = 3600.0
 CREATE_SECONDS = 60.0
 SOCKET, REMOTE_SOCKET = "nbd", "remote"
 POLL_SECONDS = 0.001
+REQUEST_SECONDS = 60.0
 START_SECONDS = 30.0
 # Says that it runs and waits for an answer (none comes when unxen is gone) before it becomes the daemon.
 SCRIPT = '{limits}; {threads}; echo >&{line}; read -r go <&{line} || exit 1; exec "$@"'
@@ -187,11 +188,16 @@ class StorageDaemon:
         return name in self._exports
 
     def unexport(self, name: str = "") -> None:
-        """No client reads or writes there any more."""
+        """No client reads or writes there any more; Refused(TOOL_FAILED) when a request has no end."""
         self._call("block-export-del", {"id": f"export-{name}", "mode": "hard"})
         self._exports.remove(name)
+        deadline = time.monotonic() + REQUEST_SECONDS
         # The reply comes before the last client is gone; the node is free when its export is listed no more.
         while any(row["id"] == f"export-{name}" for row in self._call("query-block-exports")):
+            if time.monotonic() > deadline:
+                # Seen with QEMU 10.0 and an image on a web server: its client waits for ever for what has arrived.
+                cause = f"a request to the disk has no answer after {REQUEST_SECONDS:.0f} s"
+                raise refused(ReasonKind.TOOL_FAILED, self.path, tool="qemu-storage-daemon", cause=cause)
             time.sleep(POLL_SECONDS)
 
     def unexport_all(self) -> None:

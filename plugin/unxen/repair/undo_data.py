@@ -9,10 +9,10 @@ written.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from unxen.errors import refused
+from unxen.errors import Refused, refused
 from unxen.host.files import private_directory, remove, sync_directory, sync_file
 from unxen.host.nbd_client import NbdClient, Range
 from unxen.host.storage_daemon import BASE, StorageDaemon
@@ -90,12 +90,15 @@ def disk_is(daemon: StorageDaemon, rows: Sequence[RangeRow], *, after: bool) -> 
 
 @contextmanager
 def exported(daemon: StorageDaemon, node: str, name: str, *, writable: bool = False) -> Iterator[None]:
-    """A node is served while the block runs."""
+    """A node is served while the block runs; what went wrong in the block is not hidden by an end that fails, too."""
     daemon.export(node, name, writable=writable)
     try:
         yield
-    finally:
-        daemon.unexport(name)
+    except BaseException:
+        with suppress(Refused):
+            daemon.unexport(name)
+        raise
+    daemon.unexport(name)
 
 
 def _keep_range(above: NbdClient, below: NbdClient, old: NbdClient, disk: DiskNumber, each: Range) -> RangeRow:
