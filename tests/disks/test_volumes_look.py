@@ -2,7 +2,8 @@
 """A look at whole disks: what is found on them, in which state, at what cost, and that an answer which lies is not believed."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def look_through_boxes(*disks: Disk) -> Look:
                 connection.close()
             for server in servers[: len(connections)]:
                 server.__exit__(None, None, None)
+
+
+@contextmanager
+def served(disk: Disk, another: int = 0) -> Iterator[tuple[Box, list]]:
+    """A box, and one disk's connection with the size of its header, or `another` bytes more."""
+    with Box.open() as box:
+        (chain,) = check_images([disk], box, [])
+        with serve_read_only(chain) as server, server.connect() as connection:
+            yield box, [(disk, chain.virtual_size + another, connection)]
 
 
 def look_at(*paths: Path) -> tuple[GuestFacts, dict[InstallationId, bytes]]:
@@ -127,17 +137,14 @@ def test_windows_on_one_disk_and_its_boot_files_on_another(tmp_path: Path):
 def test_look_goes_on_where_the_question_for_partitions_ended(tmp_path: Path):
     path = make_disk(tmp_path / "disk.raw", HIVE, format="raw", size=24 * MIB)
     disk = Disk(DiskNumber(1), str(path), ImageFormat.RAW)
-    with Box.open() as box:
-        (chain,) = check_images([disk], box, [])
-        with serve_read_only(chain) as server, server.connect() as connection:
-            connections = [(disk, chain.virtual_size, connection)]
-            with pytest.raises(Refused) as refusal:
-                begin_look(box, connections, WANTED, opened=True)()
-            assert refusal.value.first.detail("cause") == "other disks than opened before"
-            load_ahead(box, Code.DISKS)
-            (first,) = look_at_partitions(box, connections)
-            load_ahead(box, Code.WINDOWS)
-            seen = begin_look(box, connections, WANTED, opened=True)()
+    with served(disk) as (box, connections):
+        with pytest.raises(Refused) as refusal:
+            begin_look(box, connections, WANTED, opened=True)()
+        assert refusal.value.first.detail("cause") == "other disks than opened before"
+        load_ahead(box, Code.DISKS)
+        (first,) = look_at_partitions(box, connections)
+        load_ahead(box, Code.WINDOWS)
+        seen = begin_look(box, connections, WANTED, opened=True)()
     (whole,) = seen.facts.disks
     assert (first.scheme, first.partitions, first.volumes) == (whole.scheme, whole.partitions, ())
     assert list(seen.hives.values()) == [HIVE]
@@ -147,10 +154,8 @@ def test_look_goes_on_where_the_question_for_partitions_ended(tmp_path: Path):
 def test_disk_of_another_size_than_its_header_says_is_refused(tmp_path: Path):
     path = make_disk(tmp_path / "disk.raw", None, format="raw", size=16 * MIB)
     disk = Disk(DiskNumber(1), str(path), ImageFormat.RAW)
-    with Box.open() as box:
-        (chain,) = check_images([disk], box, [])
-        with serve_read_only(chain) as server, server.connect() as connection, pytest.raises(Refused) as refusal:
-            look(box, [(disk, chain.virtual_size + 512, connection)], WANTED)
+    with served(disk, another=512) as (box, connections), pytest.raises(Refused) as refusal:
+        look(box, connections, WANTED)
     assert refusal.value.first.kind == ReasonKind.PROBE_FAILED
 
 

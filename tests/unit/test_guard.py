@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from generators import outcomes
-from unxen.errors import refused
+from unxen.errors import Refused, refused
 from unxen.host.locks import own_locks
 from unxen.journal.place import FILE
 from unxen.journal.records import DiskRow, EntryKind, EntryState
@@ -59,6 +59,11 @@ def with_xen(*, evidence: bool, ran: bool) -> Outcome:
     xen = tuple(replace(each, evidence=evidence) for each in judged.xen)
     judged = replace(judged, xen=xen, ran_on_kvm=ran)
     return replace(seen, judgement=replace(seen.judgement, installations=(judged,)))
+
+
+def test_broken_table_of_the_administrators_is_told_by_whoever_asked(ask) -> None:
+    with pytest.raises(Refused):
+        ask(refused(ReasonKind.CONFIG_INVALID, "/etc/unxen/knowledge/acme.toml", line=3))
 
 
 @pytest.mark.parametrize(

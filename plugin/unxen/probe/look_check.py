@@ -6,6 +6,7 @@ Touches nothing. The hives are judged anew from their own bytes here; what the b
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from unxen.errors import Refused, refused
 from unxen.model.facts import Installation
@@ -24,21 +25,25 @@ HIVE_TROUBLES = frozenset((ReasonKind.HIVE_DIRTY, ReasonKind.HIVE_DAMAGED))
 
 def check_answer(disks: Sequence[DiskSize], said: LookAnswer, blobs: Sequence[bytes]) -> None:
     """Refuses an answer that breaks a rule."""
-    for rule in (_disks(disks, said.facts.disks), _installations(said), _hives(said, blobs)):
-        for kept, name in rule:
-            if not kept:
-                raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=name)
+    _keep(_disks(disks, said.facts.disks), _installations(said), _hives(said, blobs))
 
 
 def check_partitions(disks: Sequence[DiskSize], said: Sequence[DiskFacts]) -> None:
     """The same for an answer that has no more than partitions."""
-    bare = all(not each.volumes and not each.boot_files for each in said)
-    for kept, name in ((bare, "more than partitions"), *_disks(disks, said)):
+    _keep(_bare(said), _disks(disks, said))
+
+
+Checks = Iterator[tuple[bool, str]]
+
+
+def _keep(*rules: Checks) -> None:
+    for kept, name in chain.from_iterable(rules):
         if not kept:
             raise refused(ReasonKind.PROBE_FAILED, OPERATION, cause=name)
 
 
-Checks = Iterator[tuple[bool, str]]
+def _bare(said: Sequence[DiskFacts]) -> Checks:
+    yield all(not each.volumes and not each.boot_files for each in said), "more than partitions"
 
 
 def _disks(disks: Sequence[DiskSize], said: Sequence[DiskFacts]) -> Checks:

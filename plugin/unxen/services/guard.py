@@ -3,9 +3,9 @@
 
 Looks read-only, as `inspect` does. Writes only under the policy `repair`, and then as `repair` does, with the bus left as it is
 and within seconds: a commit that has not begun by then never does, and one that has is finished.
-Raises nothing that matters: whatever goes wrong in looking lets the guest start, for it started without us before. A disk whose
-commit a crash left unfinished, or that unxen works on at this moment, must not start whatever the policy but `off` says; the
-journal is asked for that before anything is looked at, and one that cannot be read says nothing good.
+Raises nothing but Refused(CONFIG_INVALID): whatever goes wrong in looking lets the guest start, for it started without us.
+A disk whose commit a crash left unfinished, or that unxen works on at this moment, must not start whatever the policy but `off`
+says; the journal is asked for that before anything is looked at, and one that cannot be read says nothing good.
 """
 
 import logging
@@ -50,6 +50,9 @@ def judge_start(call: HookCall, target: str, settings: Settings, tables: Tables)
     try:
         seen = _look(guest, settings, tables)
     except Refused as error:
+        if error.first.kind is ReasonKind.CONFIG_INVALID:
+            # A table of the administrator's: nobody else would tell of it.
+            raise
         LOG.info("%s is not judged: %s", target, error)
         return StartJudgement(Answer.ALLOW, StartRisk.NOT_JUDGED, target, (("cause", error.first.kind.value),))
     if any(each.kind is ReasonKind.COMMIT_UNFINISHED for each in seen.reasons):
